@@ -28,7 +28,7 @@ struct text_config {
 };
 
 struct audio_config {
-    int width;  /* d_model */
+    int width; /* d_model */
     int layers, heads, head_dim, ffn;
     int mel_bins;
     int max_positions; /* conv frames in a full window */

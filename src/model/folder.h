@@ -26,8 +26,10 @@ struct model {
 /* Opens config, index and shards, checks every header and fills every slot. pool may be NULL; it reads with
  * several threads. False with *e set and nothing left open; the message names file, tensor and what was
  * expected. Tensors that no slot asks for are refused too: they mean that the model computes something that
- * this program would silently leave out (rotary inverse frequencies, a known buffer of old files, excepted). */
-bool model_open(struct model *m, const char *path, enum folder_memory memory, struct pool *pool, struct err *e);
+ * this program would silently leave out (rotary inverse frequencies, a known buffer of old files, excepted).
+ */
+bool model_open(struct model *m, const char *path, enum folder_memory memory, struct pool *pool,
+                struct err *e);
 void model_close(struct model *m); /* a zeroed one is fine */
 
 #endif

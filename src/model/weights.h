@@ -58,15 +58,15 @@ struct weight_slot {
 };
 
 struct weights {
-    struct linear conv1, conv2;     /* audio tower; unused members stay zero without one */
-    struct tensor audio_positions;  /* [max_positions][width] */
-    struct encoder_layer *encoder;  /* [audio.layers] */
+    struct linear conv1, conv2;    /* audio tower; unused members stay zero without one */
+    struct tensor audio_positions; /* [max_positions][width] */
+    struct encoder_layer *encoder; /* [audio.layers] */
     struct layer_norm audio_norm;
-    struct linear projector;        /* [hidden][width] */
-    struct tensor embedding;        /* [vocab][hidden] */
-    struct decoder_layer *decoder;  /* [text.layers] */
-    struct tensor final_norm;       /* [hidden] */
-    struct tensor head;             /* [vocab][hidden]; the embedding's bytes when tied */
+    struct linear projector;       /* [hidden][width] */
+    struct tensor embedding;       /* [vocab][hidden] */
+    struct decoder_layer *decoder; /* [text.layers] */
+    struct tensor final_norm;      /* [hidden] */
+    struct tensor head;            /* [vocab][hidden]; the embedding's bytes when tied */
 
     struct weight_slot *slots; /* [slot_count], execution order; a tied head has none */
     size_t slot_count;

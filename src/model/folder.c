@@ -1,0 +1,250 @@
+#include "model/folder.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "model/memory_room.h"
+#include "model/shard.h"
+#include "model/shard_index.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SINGLE_FILE "model.safetensors"
+#define INDEX_FILE "model.safetensors.index.json"
+
+enum { MAX_INDEX_BYTES = 16 << 20 };
+
+/* Below this, page faults of a mapping cost less than a copy, and huge pages gain nothing. */
+#define MAP_BELOW_BYTES ((uint64_t)64 << 20)
+
+struct folder {
+    bool has_index;
+    struct shard_index index;
+    struct shard *shards; /* [count] */
+    size_t count;
+    uint64_t bytes; /* of all shards */
+};
+
+static void folder_close(struct folder *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->count; i++)
+        shard_close(&f->shards[i]);
+    free(f->shards);
+    shard_index_clear(&f->index);
+    free(f);
+}
+
+static bool open_shard(struct folder *f, const char *path, const char *name, struct err *e)
+{
+    if (!shard_open(&f->shards[f->count], path, name, e))
+        return false;
+    f->bytes += f->shards[f->count++].bytes;
+    return true;
+}
+
+static bool open_shards(struct folder *f, const char *path, struct err *e)
+{
+    size_t count = f->has_index ? f->index.count : 1;
+    f->shards = calloc(count, sizeof *f->shards);
+    if (!f->shards)
+        return err_set(e, ERR_MEMORY, "no memory for %zu shards", count);
+    for (size_t i = 0; i < count; i++)
+        if (!open_shard(f, path, f->has_index ? f->index.shards[i] : SINGLE_FILE, e))
+            return false;
+    return true;
+}
+
+static bool read_index(struct folder *f, struct arena *a, const char *path, struct err *e)
+{
+    size_t size;
+    const char *text = file_read(a, path, MAX_INDEX_BYTES, &size, e);
+    if (!text)
+        return false;
+    f->has_index = true;
+    return shard_index_parse(&f->index, text, size, e) || err_wrap(e, "%s", INDEX_FILE);
+}
+
+/* One file if there is one, as the reference prefers, else what the index lists. */
+static bool find_shards(struct folder *f, const char *path, struct err *e)
+{
+    struct arena *a = arena_new(MAX_INDEX_BYTES + (64 << 10));
+    char *single = a ? arena_printf(a, "%s/%s", path, SINGLE_FILE) : NULL;
+    char *index = a ? arena_printf(a, "%s/%s", path, INDEX_FILE) : NULL;
+    bool ok;
+    if (!single || !index)
+        ok = err_set(e, ERR_MEMORY, "no memory for the names of files");
+    else if (file_exists(single))
+        ok = true;
+    else if (file_exists(index))
+        ok = read_index(f, a, index, e);
+    else
+        ok = err_set(e, ERR_NOT_FOUND, "neither %s nor %s here: expected a folder with safetensors weights",
+                     SINGLE_FILE, INDEX_FILE);
+    arena_free(a);
+    return ok;
+}
+
+/* Tensors that the forward pass has no use for: rotary frequencies, which old files carry as a buffer, and
+ * the stored twin of a tied head. */
+static bool is_ignored(const struct model *m, const char *name)
+{
+    static const char frequencies[] = ".rotary_emb.inv_freq";
+    size_t n = strlen(name), tail = sizeof frequencies - 1;
+    if (n > tail && strcmp(name + n - tail, frequencies) == 0)
+        return true;
+    bool is_head = strcmp(name, "lm_head.weight") == 0 || strcmp(name, "language_model.lm_head.weight") == 0;
+    return m->config.text.tied_head && is_head;
+}
+
+static bool check_place(const struct folder *f, const struct shard *s, const struct safetensor *t,
+                        struct err *e)
+{
+    if (!f->has_index)
+        return true;
+    const char *expected = shard_index_find(&f->index, t->name);
+    if (!expected)
+        return err_set(e, ERR_CORRUPT, "tensor %.200s: not listed in %s", t->name, INDEX_FILE);
+    return strcmp(expected, s->name) == 0 ||
+           err_set(e, ERR_CORRUPT, "tensor %.200s: found here, but %s lists it in %.200s", t->name,
+                   INDEX_FILE, expected);
+}
+
+static bool fill_slot(const struct model *m, const struct shard *s, const struct safetensor *t, struct err *e)
+{
+    struct weight_slot *slot = weights_find(m->weights, t->name);
+    if (!slot)
+        return is_ignored(m, t->name) ||
+               err_set(
+                   e, ERR_UNSUPPORTED,
+                   "tensor %.200s: not part of the model that config.json describes, %zu tensors expected",
+                   t->name, m->weights->slot_count);
+    if (!t->dtype->computed)
+        return err_set(e, ERR_UNSUPPORTED, "tensor %.200s: dtype %s, expected BF16, F16 or F32", t->name,
+                       t->dtype->name);
+    return weights_fill(slot, t->dtype->dtype, t->shape, t->dims, s->data + t->begin, t->end - t->begin, e);
+}
+
+static bool fill_from(const struct model *m, const struct shard *s, struct err *e)
+{
+    for (size_t i = 0; i < s->header.count; i++) {
+        const struct safetensor *t = &s->header.tensors[i];
+        if (!check_place(m->folder, s, t, e) || !fill_slot(m, s, t, e))
+            return err_wrap(e, "%s", s->name);
+    }
+    return true;
+}
+
+/* Every tensor of a shard is listed for it by now, so equal numbers mean that the index holds what it says.
+ */
+static bool check_listed(const struct model *m, struct err *e)
+{
+    const struct folder *f = m->folder;
+    size_t found = 0;
+    for (size_t i = 0; i < f->count; i++)
+        found += f->shards[i].header.count;
+    if (!f->has_index || found == f->index.tensors)
+        return true;
+    for (size_t i = 0; i < m->weights->slot_count; i++) {
+        const char *name = m->weights->slots[i].name, *shard = shard_index_find(&f->index, name);
+        if (shard && !m->weights->slots[i].tensor->data)
+            return err_set(e, ERR_CORRUPT, "%.200s: tensor %s: missing, %s lists it here", shard, name,
+                           INDEX_FILE);
+    }
+    return err_set(e, ERR_CORRUPT, "%s: lists %zu tensors, expected %zu as the shards hold", INDEX_FILE,
+                   f->index.tensors, found);
+}
+
+static bool fill_slots(const struct model *m, struct err *e)
+{
+    const struct folder *f = m->folder;
+    for (size_t i = 0; i < f->count; i++)
+        if (!fill_from(m, &f->shards[i], e))
+            return false;
+    return check_listed(m, e) && weights_complete(m->weights, &m->config, e);
+}
+
+/* FOLDER_AUTO decided: true when the shards are to be mapped. */
+static bool should_map(const struct folder *f, enum folder_memory memory)
+{
+    if (memory != FOLDER_AUTO)
+        return memory == FOLDER_MAP;
+    if (f->bytes < MAP_BELOW_BYTES || shard_in_memory(&f->shards[0]))
+        return true;
+    uint64_t room = memory_room();
+    if (f->bytes <= room)
+        return false;
+    log_warning("weights do not fit in memory: mapped, so each token may read from disk",
+                LOG_INT("weight_bytes", f->bytes), LOG_INT("available_bytes", room), LOG_END);
+    return true;
+}
+
+static bool load_weights(struct model *m, enum folder_memory memory, struct pool *pool, struct err *e)
+{
+    struct folder *f = m->folder;
+    double start = clock_ms();
+    bool map = should_map(f, memory);
+    if (!(map ? shards_map(f->shards, f->count, e) : shards_reserve(f->shards, f->count, e)) ||
+        !fill_slots(m, e) || !(map || shards_read(f->shards, f->count, pool, e)))
+        return false;
+    log_debug("weights loaded", LOG_STR("model", m->name), LOG_STR("how", map ? "mapped" : "read"),
+              LOG_INT("bytes", weights_bytes(m->weights)), LOG_NUM("ms", clock_ms() - start), LOG_END);
+    return true;
+}
+
+static bool open_parts(struct model *m, enum folder_memory memory, struct pool *pool, struct err *e)
+{
+    if (!(m->folder = calloc(1, sizeof *m->folder)))
+        return err_set(e, ERR_MEMORY, "no memory to open it");
+    return find_shards(m->folder, m->path, e) && open_shards(m->folder, m->path, e) &&
+           (m->weights = weights_new(&m->config, e)) && load_weights(m, memory, pool, e);
+}
+
+/* The last part of a path, whatever slashes end it; "." and the like are looked up first. */
+static void name_model(struct model *m)
+{
+    char *resolved = NULL;
+    const char *path = m->path;
+    size_t n = strlen(path);
+    if (path[n - 1] == '.' && (resolved = realpath(path, NULL))) {
+        path = resolved;
+        n = strlen(path);
+    }
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t begin = n;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    snprintf(m->name, sizeof m->name, "%.*s", (int)(n - begin), path + begin);
+    free(resolved);
+}
+
+bool model_open(struct model *m, const char *path, enum folder_memory memory, struct pool *pool,
+                struct err *e)
+{
+    size_t n = strlen(path);
+    memset(m, 0, sizeof *m);
+    if (n == 0 || n >= sizeof m->path)
+        return err_set(e, ERR_USAGE, "model folder: a path of %zu bytes, expected 1 to %zu", n,
+                       sizeof m->path - 1);
+    memcpy(m->path, path, n + 1);
+    name_model(m);
+    if (!model_config_read(&m->config, m->path, e))
+        return false;
+    if (open_parts(m, memory, pool, e))
+        return true;
+    err_wrap(e, "%.500s", path);
+    model_close(m);
+    return false;
+}
+
+void model_close(struct model *m)
+{
+    weights_free(m->weights);
+    folder_close(m->folder);
+    memset(m, 0, sizeof *m);
+}
