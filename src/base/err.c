@@ -1,14 +1,27 @@
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void cut_mark(char *text, size_t room, int wanted)
+/* Keeps the promise of one line of UTF-8 whatever names and bytes a message quotes, and marks a cut. */
+static void tidy(char *text, size_t room, int wanted)
 {
-    if (wanted >= (int)room)
-        memcpy(text + room - 4, "...", 4);
+    bool cut = wanted >= (int)room;
+    size_t end = room - sizeof "...";
+    for (size_t i = 0; text[i];) {
+        int n = utf8_length(text + i);
+        if (cut && i + (size_t)(n ? n : 1) > end) {
+            memcpy(text + i, "...", sizeof "...");
+            return;
+        }
+        if (n == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            text[i] = '?';
+        i += (size_t)(n ? n : 1);
+    }
 }
 
 bool err_set(struct err *e, enum err_kind kind, const char *format, ...)
@@ -20,7 +33,7 @@ bool err_set(struct err *e, enum err_kind kind, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(e->text, sizeof e->text, format, args);
     va_end(args);
-    cut_mark(e->text, sizeof e->text, n);
+    tidy(e->text, sizeof e->text, n);
     return false;
 }
 
@@ -35,7 +48,7 @@ bool err_wrap(struct err *e, const char *format, ...)
     vsnprintf(where, sizeof where, format, args);
     va_end(args);
     int n = snprintf(e->text, sizeof e->text, "%s: %s", where, old);
-    cut_mark(e->text, sizeof e->text, n);
+    tidy(e->text, sizeof e->text, n);
     return false;
 }
 
@@ -51,6 +64,6 @@ bool err_errno(struct err *e, const char *format, ...)
     va_end(args);
     if (n >= 0 && n < (int)sizeof e->text)
         n += snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(number));
-    cut_mark(e->text, sizeof e->text, n);
+    tidy(e->text, sizeof e->text, n);
     return false;
 }

@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@ static const char *const level_names[] = {"debug", "info", "warning", "error", "
 static const char *const severities[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
 
 struct line {
-    char bytes[8192]; /* longer lines lose fields whole, never the closing brace */
+    char bytes[8192]; /* a message is cut at half of it; fields that do not fit are left out whole */
     size_t n;
     bool full;
 };
@@ -34,20 +36,27 @@ static void put_str(struct line *l, const char *s)
     put(l, s, strlen(s));
 }
 
-static void put_json_string(struct line *l, const char *s)
+/* Ends in "..." where the line has grown to `limit`; bytes that are not UTF-8 become U+FFFD. */
+static void put_json_string(struct line *l, const char *s, size_t limit)
 {
     put_str(l, "\"");
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
+    for (int n; *s; s += n ? n : 1) {
         char escaped[8];
-        if (c == '"' || c == '\\')
-            put(l, (char[]){'\\', (char)c}, 2);
-        else if (c == '\n')
+        n = utf8_length(s);
+        if (l->n >= limit) {
+            put_str(l, "...");
+            break;
+        }
+        if (n == 0)
+            put_str(l, "\\ufffd");
+        else if (*s == '"' || *s == '\\')
+            put(l, (char[]){'\\', *s}, 2);
+        else if (*s == '\n')
             put_str(l, "\\n");
-        else if (c < 0x20 || c == 0x7f)
-            put(l, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
+        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            put(l, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)*s));
         else
-            put(l, s, 1);
+            put(l, s, (size_t)n);
     }
     put_str(l, "\"");
 }
@@ -56,11 +65,11 @@ static void put_field(struct line *l, const struct log_field *f)
 {
     char number[40];
     put_str(l, ",");
-    put_json_string(l, f->key);
+    put_json_string(l, f->key, SIZE_MAX);
     put_str(l, ":");
     if (f->type == LOG_TYPE_STR) {
         if (f->str)
-            put_json_string(l, f->str);
+            put_json_string(l, f->str, SIZE_MAX);
         else
             put_str(l, "null");
         return;
@@ -110,7 +119,7 @@ void log_event(enum log_level level, const char *message, const struct log_field
     put_str(&l, "\",\"time\":\"");
     put_str(&l, stamp);
     put_str(&l, "\",\"message\":");
-    put_json_string(&l, message);
+    put_json_string(&l, message, sizeof l.bytes / 2);
     for (; fields->type != LOG_TYPE_END; fields++) {
         size_t before = l.n;
         put_field(&l, fields);
