@@ -1,0 +1,287 @@
+/* avx512.c: AVX-512 with BF16 (Zen 4 and Cooper Lake upwards). Compiled with those flags; pick.c decides. */
+#define VECTOR_BYTES 64
+#include "engine/kernel/vector.h"
+
+#include <immintrin.h>
+
+enum { MOST_SUMS = 24 };
+
+/* A tile of R rows by V vectors of lanes keeps its R * V sums in registers while it walks the columns. 24
+ * sums hide the latency of two products per cycle and leave room for the lanes and one broadcast weight. The
+ * loops over r and v are unrolled by the compiler, R and V being constants. */
+INLINE void tile_bf16(float *c, const bf16 *a, size_t lda, const bf16 *x, int pairs, bool add, const int R,
+                      const int V)
+{
+    __m512 sum[MOST_SUMS];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            sum[r * V + v] = _mm512_setzero_ps();
+    for (int p = 0; p < pairs; p++) {
+        __m512bh lanes[VPL];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            lanes[v] = (__m512bh)_mm512_loadu_si512(x + (p * LANES + v * VW) * 2);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+            int32_t pair;
+            memcpy(&pair, a + (size_t)r * lda + 2 * p, sizeof pair);
+            __m512bh weight = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++)
+                sum[r * V + v] = _mm512_dpbf16_ps(sum[r * V + v], weight, lanes[v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            float *out = c + r * LANES + v * VW;
+            _mm512_storeu_ps(out, add ? _mm512_add_ps(_mm512_loadu_ps(out), sum[r * V + v]) : sum[r * V + v]);
+        }
+}
+
+INLINE void tile_f32(float *c, const float *a, size_t lda, const float *x, int cols, bool add, const int R,
+                     const int V)
+{
+    __m512 sum[MOST_SUMS];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            sum[r * V + v] = _mm512_setzero_ps();
+    for (int k = 0; k < cols; k++) {
+        __m512 lanes[VPL];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            lanes[v] = _mm512_loadu_ps(x + k * LANES + v * VW);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+            __m512 weight = _mm512_set1_ps(a[(size_t)r * lda + (size_t)k]);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++)
+                sum[r * V + v] = _mm512_fmadd_ps(weight, lanes[v], sum[r * V + v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            float *out = c + r * LANES + v * VW;
+            _mm512_storeu_ps(out, add ? _mm512_add_ps(_mm512_loadu_ps(out), sum[r * V + v]) : sum[r * V + v]);
+        }
+}
+
+/* All rows with V vectors of lanes, MOST rows a tile; what is left over in smaller tiles. */
+#define PANEL_ROWS(tile, V, MOST)                                                                            \
+    for (; rows - r >= (MOST); r += (MOST))                                                                  \
+        tile(c + r * LANES, a + (size_t)r * lda, lda, x, n, add, MOST, V);                                   \
+    for (; rows - r >= 4; r += 4)                                                                            \
+        tile(c + r * LANES, a + (size_t)r * lda, lda, x, n, add, 4, V);                                      \
+    for (; rows - r >= 1; r += 1)                                                                            \
+        tile(c + r * LANES, a + (size_t)r * lda, lda, x, n, add, 1, V);
+
+static void panel_bf16(float *c, const bf16 *a, size_t lda, const bf16 *x, int rows, int cols, int lanes,
+                       bool add)
+{
+    int r = 0, n = cols / 2;
+    switch (lanes / VW) {
+    case 4:
+        PANEL_ROWS(tile_bf16, 4, 6)
+        break;
+    case 3:
+        PANEL_ROWS(tile_bf16, 3, 8)
+        break;
+    case 2:
+        PANEL_ROWS(tile_bf16, 2, 12)
+        break;
+    default:
+        PANEL_ROWS(tile_bf16, 1, 16)
+        break;
+    }
+}
+
+static void panel_f32(float *c, const float *a, size_t lda, const float *x, int rows, int cols, int lanes,
+                      bool add)
+{
+    int r = 0, n = cols;
+    switch (lanes / VW) {
+    case 4:
+        PANEL_ROWS(tile_f32, 4, 6)
+        break;
+    case 3:
+        PANEL_ROWS(tile_f32, 3, 8)
+        break;
+    case 2:
+        PANEL_ROWS(tile_f32, 2, 12)
+        break;
+    default:
+        PANEL_ROWS(tile_f32, 1, 16)
+        break;
+    }
+}
+
+INLINE __m512 widen(__m256i v)
+{
+    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16);
+}
+
+/* Dot products walk the columns with one sum per row and token, so that its order does not depend on how many
+ * of either there are. A tile does R rows and T tokens from column k to `end`, its sums resumed from and left
+ * in sums[R][T], so that a call can stop after some columns and do the next rows while these tokens are still
+ * in L1. The rows of the next tile are fetched ahead. */
+#define DOT_TILE(name, weight_type, token_type, STEP, columns)                                               \
+    INLINE void name(__m512 *sums, const weight_type *w, size_t ldw, const token_type *x, int k, int end,    \
+                     const int R, const int T)                                                               \
+    {                                                                                                        \
+        __m512 sum[MOST_SUMS];                                                                               \
+        _Pragma("GCC unroll 24") for (int i = 0; i < R * T; i++) sum[i] = k ? sums[i] : _mm512_setzero_ps(); \
+        for (; k + STEP <= end; k += STEP) {                                                                 \
+            _Pragma("GCC unroll 4") for (int r = 0; T > 2 && r < R; r++)                                     \
+                _mm_prefetch((const char *)(w + (size_t)(R + r) * ldw + k), _MM_HINT_T0);                    \
+            columns(sum, w, ldw, x, k, STEP, R, T);                                                          \
+        }                                                                                                    \
+        if (k < end)                                                                                         \
+            columns(sum, w, ldw, x, k, end - k, R, T);                                                       \
+        _Pragma("GCC unroll 24") for (int i = 0; i < R * T; i++) sums[i] = sum[i];                           \
+    }
+
+/* Where 16 f32 of token t from column k on lie, k a multiple of 16. */
+INLINE int token_at(int k, int t, const int T)
+{
+    return (k / DOT_STEP * T + t) * DOT_STEP + k % DOT_STEP;
+}
+
+INLINE void columns_bf16(__m512 *sum, const bf16 *w, size_t ldw, const bf16 *x, int k, int n, const int R,
+                         const int T)
+{
+    __m512bh rows[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+        const bf16 *row = w + (size_t)r * ldw + k;
+        rows[r] = (__m512bh)(n == 32 ? _mm512_loadu_si512(row)
+                                     : _mm512_maskz_loadu_epi16((__mmask32)((1u << n) - 1), row));
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) {
+        __m512bh token = (__m512bh)_mm512_loadu_si512(x + (k * T + t * DOT_STEP));
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++)
+            sum[r * T + t] = _mm512_dpbf16_ps(sum[r * T + t], rows[r], token);
+    }
+}
+
+INLINE void columns_bf16_f32(__m512 *sum, const bf16 *w, size_t ldw, const float *x, int k, int n,
+                             const int R, const int T)
+{
+    __m512 rows[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+        const bf16 *row = w + (size_t)r * ldw + k;
+        rows[r] = widen(n == 16 ? _mm256_loadu_si256((const __m256i_u *)row)
+                                : _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), row));
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) {
+        __m512 token = _mm512_loadu_ps(x + token_at(k, t, T));
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++)
+            sum[r * T + t] = _mm512_fmadd_ps(rows[r], token, sum[r * T + t]);
+    }
+}
+
+INLINE void columns_f32(__m512 *sum, const float *w, size_t ldw, const float *x, int k, int n, const int R,
+                        const int T)
+{
+    __m512 rows[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+        const float *row = w + (size_t)r * ldw + k;
+        rows[r] = n == 16 ? _mm512_loadu_ps(row) : _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), row);
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) {
+        __m512 token = _mm512_loadu_ps(x + token_at(k, t, T));
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++)
+            sum[r * T + t] = _mm512_fmadd_ps(rows[r], token, sum[r * T + t]);
+    }
+}
+
+DOT_TILE(dot_bf16_tile, bf16, bf16, 32, columns_bf16)
+DOT_TILE(dot_bf16_f32_tile, bf16, float, 16, columns_bf16_f32)
+DOT_TILE(dot_f32_tile, float, float, 16, columns_f32)
+
+enum {
+    DOT_ROWS = 24,           /* rows whose sums are kept between pieces of columns; a multiple of 3 and 4 */
+    DOT_L1_BYTES = 16 << 10, /* of the tokens' columns in one piece: a third of L1 */
+};
+
+/* rows <= DOT_ROWS rows of T tokens, MOST rows a tile, piece by piece of columns. */
+#define DOT_BLOCK(tile, T, MOST)                                                                             \
+    case T:                                                                                                  \
+        for (int k = 0; k < cols; k += piece) {                                                              \
+            int end = cols - k < piece ? cols : k + piece, r = 0;                                            \
+            for (; rows - r >= (MOST); r += (MOST))                                                          \
+                tile(sums + r * (T), w + (size_t)r * ldw, ldw, x, k, end, MOST, T);                          \
+            for (; r < rows; r++)                                                                            \
+                tile(sums + r * (T), w + (size_t)r * ldw, ldw, x, k, end, 1, T);                             \
+        }                                                                                                    \
+        break;
+
+#define DOT_KERNEL(name, tile, weight_type, token_type)                                                      \
+    static void name##_block(__m512 *sums, const weight_type *w, size_t ldw, const token_type *x, int rows,  \
+                             int cols, int tokens)                                                           \
+    {                                                                                                        \
+        int piece = DOT_L1_BYTES / (int)sizeof *x / tokens / DOT_STEP * DOT_STEP;                            \
+        switch (tokens) {                                                                                    \
+            DOT_BLOCK(tile, 1, 4)                                                                            \
+            DOT_BLOCK(tile, 2, 4)                                                                            \
+            DOT_BLOCK(tile, 3, 4)                                                                            \
+            DOT_BLOCK(tile, 4, 4)                                                                            \
+            DOT_BLOCK(tile, 5, 4)                                                                            \
+            DOT_BLOCK(tile, 6, 3)                                                                            \
+            DOT_BLOCK(tile, 7, 3)                                                                            \
+            DOT_BLOCK(tile, 8, 3)                                                                            \
+        }                                                                                                    \
+    }                                                                                                        \
+    static void name(float *y, size_t ldy, const weight_type *w, size_t ldw, const token_type *x, int rows,  \
+                     int cols, int tokens)                                                                   \
+    {                                                                                                        \
+        __m512 sums[DOT_ROWS * DOT_TOKENS];                                                                  \
+        for (int row = 0; row < rows; row += DOT_ROWS) {                                                     \
+            int n = rows - row < DOT_ROWS ? rows - row : DOT_ROWS;                                           \
+            name##_block(sums, w + (size_t)row * ldw, ldw, x, n, cols, tokens);                              \
+            for (int r = 0; r < n; r++)                                                                      \
+                for (int t = 0; t < tokens; t++)                                                             \
+                    y[(size_t)t * ldy + (size_t)(row + r)] = _mm512_reduce_add_ps(sums[r * tokens + t]);     \
+        }                                                                                                    \
+    }
+
+DOT_KERNEL(dot_bf16, dot_bf16_tile, bf16, bf16)
+DOT_KERNEL(dot_bf16_f32, dot_bf16_f32_tile, bf16, float)
+DOT_KERNEL(dot_f32, dot_f32_tile, float, float)
+
+static void f16_to_f32(float *y, const uint16_t *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_ps(y + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)(x + i))));
+    if (i < n) {
+        __mmask16 rest = (__mmask16)((1u << (n - i)) - 1);
+        _mm512_mask_storeu_ps(y + i, rest, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(rest, x + i)));
+    }
+}
+
+const struct kernels kernels_avx512 = {
+    .name = "avx512",
+    .multiplies_bf16 = true,
+    .panel_f32 = panel_f32,
+    .panel_bf16 = panel_bf16,
+    .dot_f32 = dot_f32,
+    .dot_bf16_f32 = dot_bf16_f32,
+    .dot_bf16 = dot_bf16,
+    .f16_to_f32 = f16_to_f32,
+    VECTOR_KERNELS,
+};
