@@ -1,0 +1,61 @@
+/* server.h: the OpenAI-compatible HTTP service.
+ *
+ *   struct server *s = server_new(&options, &e);              bound and answering: /healthz 200, /readyz 503
+ *   if (!loaded_model_open(&m, folder, …) || !server_set_model(s, &m, &e)) …          /readyz 200
+ *   … wait for SIGTERM …
+ *   server_stop(s, 8);                                         finish what can finish, close streams properly
+ *   server_free(s);
+ *   loaded_model_close(&m);
+ *
+ * Routes: POST /v1/chat/completions, POST /v1/audio/transcriptions, GET /v1/models, GET /v1/models/{id},
+ * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus). Requests that come before the
+ * model are held and answered when it is there.
+ *
+ * Transcription: each window of the audio is a conversation of its own, one user message of the audio and the
+ * instruction TRANSCRIPTION_PROMPT, greedy and without repetition penalty unless `temperature` is given. The
+ * request's `prompt` replaces the instruction; `language` adds "The language is …." to it. The pieces are
+ * joined by spaces; in verbose_json each window is a segment.
+ *
+ * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace. */
+#ifndef FERRY_SERVE_SERVER_H
+#define FERRY_SERVE_SERVER_H
+
+#include "base/err.h"
+#include "serve/loaded_model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TRANSCRIPTION_PROMPT "Write down exactly what is said in the audio, and nothing else."
+
+struct server;
+
+/* 0 or NULL anywhere: the default. */
+struct server_options {
+    const char *host;     /* address to listen on; default: all, IPv6 and IPv4 */
+    int port;             /* 0: any free one, see server_port */
+    const char *api_key;  /* asked of everything but /healthz and /readyz; NULL or "": open to all */
+    const char *version;  /* for system_fingerprint and ferry_build_info */
+    const char *math;     /* "exact", "fast": the same */
+    size_t body_bytes;    /* largest request body; default 64 MiB, 413 beyond */
+    size_t bodies_bytes;  /* all bodies being received; default 256 MiB, 503 beyond */
+    int queue;            /* generations that may wait for a session; default 64, 429 beyond */
+    int connections;      /* open at a time; default 8192, or what RLIMIT_NOFILE's hard limit allows */
+    double head_seconds;  /* for the first request head of a connection; default 60 */
+    double idle_seconds;  /* between requests; default 620, more than load balancers keep theirs (600) */
+    double stall_seconds; /* nothing moves in a body or in a reply; default 60 */
+};
+
+/* Binds and answers. Raises the soft RLIMIT_NOFILE. NULL with *e set: the port is taken, … */
+struct server *server_new(const struct server_options *o, struct err *e);
+int server_port(const struct server *s);
+
+/* Hands over the model, once; it must outlive the server. False with *e set. */
+bool server_set_model(struct server *s, struct loaded_model *m, struct err *e);
+
+/* Takes no new connections and answers 503 to new requests; lets what runs finish for that long; ends the
+ * rest with an error event or reply. Any thread, once. True when nothing had to be cut. */
+bool server_stop(struct server *s, double seconds);
+void server_free(struct server *s); /* stops at once when server_stop was not called; NULL is fine */
+
+#endif
