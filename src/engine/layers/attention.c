@@ -131,7 +131,7 @@ struct rows_job {
     const struct attention *a;
     const struct kv_cache *const *caches;
     const float *q;
-    const int *lengths;
+    const int *positions;
     float *out;
 };
 
@@ -152,7 +152,7 @@ static void head_row(const struct rows_job *j, int i, int kv_head, int head, int
 {
     const struct work *w = j->a->work;
     const struct kv_cache *cache = j->caches[i];
-    int dim = cache->shape.head_dim, heads = j->a->heads, length = j->lengths[i];
+    int dim = cache->shape.head_dim, heads = j->a->heads, length = j->positions[i] + 1;
     bool as_bf16 = w->bf16 && cache->shape.type != KV_F32;
     struct rooms r;
     cut(&r, scratch, dim, DOT_TOKENS);
@@ -203,8 +203,8 @@ static void rows_piece(void *arg, size_t begin, size_t end, int thread)
 }
 
 void attention_rows(const struct attention *a, const struct kv_cache *const *caches, const float *q,
-                    const int *lengths, int n, float *out)
+                    const int *positions, int n, float *out)
 {
-    struct rows_job j = {a, caches, q, lengths, out};
+    struct rows_job j = {a, caches, q, positions, out};
     pool_each(a->work->pool, (size_t)n * (size_t)caches[0]->shape.heads, 1, rows_piece, &j);
 }

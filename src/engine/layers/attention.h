@@ -24,8 +24,9 @@ struct attention {
  * token i sees keys 0..first+i; else every token sees `keys` keys. */
 void attention_panels(const struct attention *a, const float *q, int first, int tokens, int keys, float *out);
 
-/* One token of each of n sequences: q[i * heads * head_dim], seeing lengths[i] keys of caches[i]. */
+/* One token of each of n sequences: q[i * heads * head_dim], at positions[i], seeing the keys
+ * 0..positions[i] of caches[i]. */
 void attention_rows(const struct attention *a, const struct kv_cache *const *caches, const float *q,
-                    const int *lengths, int n, float *out);
+                    const int *positions, int n, float *out);
 
 #endif

@@ -3,6 +3,7 @@
 #define FERRY_ENGINE_LAYERS_BUFFERS_H
 
 #include "base/pages.h"
+#include "engine/layers/tap.h"
 #include "engine/layers/work.h"
 #include "model/config.h"
 
@@ -38,19 +39,5 @@ void panels_layer_norm(const struct work *w, const struct layer_norm *norm, cons
                        int tokens);
 void panels_gelu_bias(const struct work *w, const struct tensor *bias, float *x, int tokens);
 void panels_silu_mul(const struct work *w, float *gate, const float *up, int features, int tokens);
-
-/* Sees activations on their way, for tests against the reference: panels [features][LANES] of so many tokens.
- */
-struct tap {
-    void (*see)(void *arg, const char *name, int index, const float *x, int features, int tokens);
-    void *arg;
-};
-
-static inline void tap_see(const struct tap *t, const char *name, int index, const float *x, int features,
-                           int tokens)
-{
-    if (t->see)
-        t->see(t->arg, name, index, x, features, tokens);
-}
 
 #endif
