@@ -204,22 +204,26 @@ static bool open_parts(struct model *m, enum folder_memory memory, struct pool *
            (m->weights = weights_new(&m->config, e)) && load_weights(m, memory, pool, e);
 }
 
-/* The last part of a path, whatever slashes end it; "." and the like are looked up first. */
+/* The last part of a path without the slashes that end it: where it begins, and its length. */
+static const char *last_part(const char *path, size_t *length)
+{
+    size_t end = strlen(path), begin;
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/';)
+        begin--;
+    *length = end - begin;
+    return path + begin;
+}
+
 static void name_model(struct model *m)
 {
-    char *resolved = NULL;
-    const char *path = m->path;
-    size_t n = strlen(path);
-    if (path[n - 1] == '.' && (resolved = realpath(path, NULL))) {
-        path = resolved;
-        n = strlen(path);
-    }
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t begin = n;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    snprintf(m->name, sizeof m->name, "%.*s", (int)(n - begin), path + begin);
+    size_t n;
+    const char *name = last_part(m->path, &n);
+    char *resolved = n && name[n - 1] == '.' ? realpath(m->path, NULL) : NULL; /* "." and ".." say nothing */
+    if (resolved)
+        name = last_part(resolved, &n);
+    snprintf(m->name, sizeof m->name, "%.*s", (int)n, name);
     free(resolved);
 }
 

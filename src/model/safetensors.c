@@ -94,10 +94,12 @@ static bool check_bytes(const struct safetensor *t, const struct reading *r)
         fits = !__builtin_mul_overflow(bits, t->shape[i], &bits) && fits;
     if (!fits)
         return err_set(r->e, ERR_CORRUPT, "its shape has more bytes than 64 bits can count");
-    if (bits % 8 || bits / 8 != t->end - t->begin)
+    if (bits % 8)
+        return err_set(r->e, ERR_CORRUPT, "its shape in %s does not end on a whole byte", t->dtype->name);
+    if (bits / 8 != t->end - t->begin)
         return err_set(r->e, ERR_CORRUPT,
                        "%" PRIu64 " bytes at data_offsets, expected %" PRIu64 " for its shape in %s",
-                       t->end - t->begin, bits / 8 + (bits % 8 != 0), t->dtype->name);
+                       t->end - t->begin, bits / 8, t->dtype->name);
     if (t->dtype->bits >= 8 && t->begin % ((uint64_t)t->dtype->bits / 8))
         return err_set(r->e, ERR_CORRUPT,
                        "begins at byte %" PRIu64 " of the file, expected a multiple of %d for %s", t->begin,

@@ -273,13 +273,15 @@ struct weight_slot *weights_find(const struct weights *w, const char *name)
     return found ? &w->slots[found - 1] : NULL;
 }
 
-/* "[96, 200]"; a shape too long for the text ends in "...". */
+/* "[96, 200]"; of a shape too long for the text the first sizes. */
 static const char *print_shape(char *text, size_t room, const uint64_t *shape, int dims)
 {
+    enum { WIDEST = sizeof ", 18446744073709551615, ...]" };
     size_t n = (size_t)snprintf(text, room, "[");
-    for (int i = 0; i < dims && n < room - 32; i++)
+    int i = 0;
+    for (; i < dims && n + WIDEST <= room; i++)
         n += (size_t)snprintf(text + n, room - n, "%s%" PRIu64, i ? ", " : "", shape[i]);
-    snprintf(text + n, room - n, n < room - 32 ? "]" : ", ...]");
+    snprintf(text + n, room - n, i < dims ? ", ...]" : "]");
     return text;
 }
 
