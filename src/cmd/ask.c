@@ -1,0 +1,182 @@
+/* ask.c: `ferry ask`, its command line. */
+#include "cmd/ask.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cmd/commands.h"
+
+#include <string.h>
+
+static const struct option ask_options[] = {
+    {.name = "audio",
+     .letter = 'a',
+     .type = OPTION_LIST,
+     .argument = "FILE",
+     .offset = offsetof(struct ask_settings, audio),
+     .help = "a recording that belongs to the question (wav, mp3, flac, ogg); may be given several times"},
+    {.name = "system",
+     .letter = 's',
+     .type = OPTION_TEXT,
+     .argument = "TEXT",
+     .offset = offsetof(struct ask_settings, system),
+     .help = "who the model is to be; its own words unless told"},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .type = OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = 1 << 24,
+     .offset = offsetof(struct ask_settings, max_tokens),
+     .help = "longest answer, in tokens; as long as fits unless told"},
+    {.name = "temperature",
+     .letter = 't',
+     .type = OPTION_REAL,
+     .argument = "T",
+     .max = 2,
+     .offset = offsetof(struct ask_settings, temperature),
+     .help = "0 always takes the likeliest token, more is more daring; the model's own unless told"},
+    {.name = "seed",
+     .type = OPTION_INT,
+     .argument = "N",
+     .max = 2147483647,
+     .offset = offsetof(struct ask_settings, seed),
+     .help = "the same seed, question and machine give the same answer"},
+    {.name = "model",
+     .type = OPTION_TEXT,
+     .argument = "NAME",
+     .offset = offsetof(struct ask_settings, model),
+     .help = "which of a service's models to ask; the first it lists unless told"},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct ask_settings, json),
+     .help = "print one JSON object with the answer, its token counts and times, at the end"},
+    {.name = "stats",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct ask_settings, stats),
+     .help = "say on stderr how fast it was, even when that is no terminal"},
+    {.type = OPTION_TEXT,
+     .env = "FERRY_API_KEY",
+     .offset = offsetof(struct ask_settings, api_key),
+     .help = "the key that a service asks for"},
+};
+
+static volatile sig_atomic_t interrupted; /* the one thing a signal handler can write to */
+
+static void interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+/* The first Ctrl-C asks to stop, the second ends the process. */
+static void watch_interrupt(struct ask *q)
+{
+    struct sigaction a = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &a, NULL);
+    q->stop = &interrupted;
+}
+
+static bool read_audio(struct ask *q, struct arena *a, struct err *e)
+{
+    for (int i = 0; i < q->settings.audio.count; i++) {
+        struct ask_audio *audio = &q->audio[q->audio_count++];
+        audio->path = q->settings.audio.items[i];
+        audio->bytes = file_read(a, audio->path, ASK_MAX_FILE_BYTES, &audio->size, e);
+        if (!audio->bytes)
+            return false;
+    }
+    return true;
+}
+
+/* "-" stands for all of stdin. */
+static bool read_question(struct ask *q, const char *operand, struct arena *a, struct err *e)
+{
+    enum { MAX = 1 << 20 };
+    q->question = operand;
+    if (!operand || strcmp(operand, "-") != 0)
+        return true;
+    char *text = arena_alloc(a, MAX + 1, 1);
+    if (!text)
+        return err_set(e, ERR_MEMORY, "no memory for the question");
+    size_t size = fread(text, 1, MAX, stdin);
+    if (ferror(stdin))
+        return err_errno(e, "cannot read the question from stdin");
+    if (size == MAX || memchr(text, 0, size))
+        return err_set(e, ERR_LIMIT, "stdin: expected a question of less than %d bytes of text", MAX);
+    q->question = text;
+    return true;
+}
+
+static bool is_url(const char *target)
+{
+    return strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0;
+}
+
+static bool ask(struct ask *q, const char *operand, struct arena *a, struct err *e)
+{
+    struct answer answer = {0};
+
+    if (!operand && q->settings.audio.count == 0)
+        return err_set(e, ERR_USAGE,
+                       "what is the question? put it behind %s, or give a recording with --audio", q->target);
+    if (!read_question(q, operand, a, e) || !read_audio(q, a, e))
+        return false;
+    watch_interrupt(q);
+    bool ok = answer_open(&answer, q->settings.json, q->settings.stats, e) &&
+              (is_url(q->target) ? ask_url(q, a, &answer, e) : ask_folder(q, &answer, e)) &&
+              answer_end(&answer, e);
+    answer_close(&answer);
+    return ok;
+}
+
+static bool run_ask(const struct command *c, char **args, int count, struct err *e)
+{
+    struct ask q = {.settings = {.engine = ENGINE_SETTINGS_UNSET, .seed = ASK_SEED_UNSET, .temperature = -1}};
+    struct operands o;
+
+    if (!options_read(c, args, count, &q.settings, &o, e))
+        return false;
+    if (o.help) {
+        help_command(stdout, c);
+        return true;
+    }
+    if (o.count == 0)
+        return err_set(e, ERR_USAGE, "whom? usage: ferry ask %s", c->synopsis);
+    log_set_level(LOG_ERROR); /* the answer is what counts here */
+    struct arena *a = arena_new((size_t)OPTION_LIST_MAX * ASK_MAX_FILE_BYTES);
+    if (!a)
+        return err_set(e, ERR_MEMORY, "no memory");
+    q.target = o.items[0];
+    bool ok = ask(&q, o.count > 1 ? o.items[1] : NULL, a, e);
+    arena_free(a);
+    return ok;
+}
+
+static const struct option_group ask_group = {"Options", ask_options,
+                                              sizeof ask_options / sizeof *ask_options};
+static const struct option_group *const ask_groups[] = {&ask_group, &engine_group, NULL};
+
+static const char *const ask_examples[] = {
+    "ferry ask http://localhost:8080 --audio question.wav",
+    "a service, a spoken question",
+    "ferry ask ~/models/Qwen2-Audio-7B-Instruct --audio call.mp3 \"What does the caller want?\"",
+    "a model folder, without a service",
+    "git log -5 | ferry ask https://ferry.example.org -s \"Summarize.\" -",
+    "the question from stdin",
+    NULL,
+};
+
+const struct command command_ask = {
+    .name = "ask",
+    .synopsis = "FOLDER|URL [QUESTION] [--audio FILE] [options]",
+    .summary = "ask one question, in writing or by voice",
+    .about = "Asks a service (URL) or a model folder, which is then loaded and computed in this process, and "
+             "prints "
+             "the answer as it comes. A QUESTION of - is read from stdin. At a terminal the time to the "
+             "first text "
+             "and the tokens per second follow on stderr. The options under Engine are for a folder.",
+    .examples = ask_examples,
+    .groups = ask_groups,
+    .max_operands = 2,
+    .run = run_ask,
+};

@@ -1,0 +1,21 @@
+/* commands.h: the subcommands there are, in the order of `ferry --help`. */
+#ifndef FERRY_CMD_COMMANDS_H
+#define FERRY_CMD_COMMANDS_H
+
+#include "cmd/option.h"
+
+#include <stdio.h>
+
+extern const struct command command_serve, command_ask, command_help;
+
+/* The n-th command, NULL behind the last. */
+const struct command *command_at(size_t n);
+
+/* NULL with *e (ERR_USAGE) set when there is none of that name; the message suggests a near one. */
+const struct command *command_find(const char *name, struct err *e);
+
+void help_overview(FILE *out);                         /* ferry --help */
+void help_command(FILE *out, const struct command *c); /* ferry COMMAND --help */
+void help_man(FILE *out);                              /* the man page, in troff's man macros */
+
+#endif

@@ -1,0 +1,195 @@
+#include "cmd/option.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a value came from, for the message: "--port" or "PORT". */
+struct value {
+    const char *text;
+    const char *source;
+};
+
+size_t option_choice(const char *choices, int n, char *text, size_t room)
+{
+    while (choices && n-- > 0) {
+        choices = strchr(choices, '|');
+        choices = choices ? choices + 1 : NULL;
+    }
+    size_t length = choices ? strcspn(choices, "|") : 0;
+    if (length >= room)
+        return 0;
+    memcpy(text, choices ? choices : "", length);
+    text[length] = 0;
+    return length;
+}
+
+static bool set_choice(const struct option *o, struct value v, int *field, struct err *e)
+{
+    char name[32];
+    for (int i = 0; option_choice(o->choices, i, name, sizeof name); i++) {
+        if (strcmp(name, v.text) == 0) {
+            *field = i;
+            return true;
+        }
+    }
+    return err_set(e, ERR_USAGE, "%s: \"%s\", expected one of %s", v.source, v.text, o->choices);
+}
+
+/* A whole number or a decimal one within the row's bounds. */
+static bool parse_number(const struct option *o, struct value v, double *number, struct err *e)
+{
+    bool whole = o->type == OPTION_INT;
+    char *end;
+    errno = 0;
+    *number = whole ? (double)strtoll(v.text, &end, 10) : strtod(v.text, &end);
+    if (end != v.text && *end == 0 && errno == 0 && *number >= o->min && *number <= o->max)
+        return true;
+    return err_set(e, ERR_USAGE, "%s: \"%s\", expected a %s from %.10g to %.10g", v.source, v.text,
+                   whole ? "whole number" : "number", o->min, o->max);
+}
+
+static bool append(struct value v, struct text_list *list, struct err *e)
+{
+    if (list->count == OPTION_LIST_MAX)
+        return err_set(e, ERR_LIMIT, "%s: given more than %d times", v.source, OPTION_LIST_MAX);
+    list->items[list->count++] = v.text;
+    return true;
+}
+
+static bool set_value(const struct option *o, struct value v, void *settings, struct err *e)
+{
+    void *field = (char *)settings + o->offset;
+    double number;
+
+    switch (o->type) {
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        return true;
+    case OPTION_INT:
+        if (!parse_number(o, v, &number, e))
+            return false;
+        *(int *)field = (int)number;
+        return true;
+    case OPTION_REAL:
+        return parse_number(o, v, field, e);
+    case OPTION_TEXT:
+        *(const char **)field = v.text;
+        return true;
+    case OPTION_CHOICE:
+        return set_choice(o, v, field, e);
+    case OPTION_LIST:
+        return append(v, field, e);
+    }
+    return false;
+}
+
+/* Default, then environment. */
+static bool preset_value(const struct option *o, void *settings, struct err *e)
+{
+    const char *env = o->env ? getenv(o->env) : NULL;
+    if (o->preset && !set_value(o, (struct value){o->preset, o->name}, settings, e))
+        return false;
+    return !env || !*env || set_value(o, (struct value){env, o->env}, settings, e);
+}
+
+const struct option *option_at(const struct command *c, size_t n)
+{
+    for (const struct option_group *const *g = c->groups; *g; n -= (*g)->count, g++)
+        if (n < (*g)->count)
+            return &(*g)->rows[n];
+    return NULL;
+}
+
+static bool preset_values(const struct command *c, void *settings, struct err *e)
+{
+    const struct option *o;
+    for (size_t i = 0; (o = option_at(c, i)); i++)
+        if (!preset_value(o, settings, e))
+            return false;
+    return true;
+}
+
+/* The row of "port", "port=80" (length 4) or NULL. */
+static const struct option *find_long(const struct command *c, const char *name, size_t length)
+{
+    const struct option *o;
+    for (size_t i = 0; (o = option_at(c, i)); i++)
+        if (o->name && strlen(o->name) == length && strncmp(o->name, name, length) == 0)
+            return o;
+    return NULL;
+}
+
+static const struct option *find_letter(const struct command *c, char letter)
+{
+    const struct option *o;
+    for (size_t i = 0; (o = option_at(c, i)); i++)
+        if (o->letter && o->letter == letter)
+            return o;
+    return NULL;
+}
+
+/* Reads the option at args[*at] and moves *at over its value. */
+static bool read_option(const struct command *c, char **args, int count, int *at, void *settings,
+                        struct err *e)
+{
+    const char *arg = args[*at];
+    bool is_long = arg[1] == '-';
+    const char *name = is_long ? arg + 2 : arg + 1;
+    size_t length = is_long ? strcspn(name, "=") : 1;
+    const char *glued = name[length] == 0 ? NULL : name + length + (is_long ? 1 : 0);
+    const struct option *o = is_long ? find_long(c, name, length) : find_letter(c, *name);
+    char source[64];
+
+    if (!o)
+        return err_set(e, ERR_USAGE, "unknown option %.40s; see `ferry %s --help`", arg, c->name);
+    snprintf(source, sizeof source, "--%s", o->name);
+    if (o->type == OPTION_FLAG) {
+        if (glued)
+            return err_set(e, ERR_USAGE, "%s takes no value", source);
+        return set_value(o, (struct value){"", source}, settings, e);
+    }
+    if (!glued && *at + 1 >= count)
+        return err_set(e, ERR_USAGE, "%s needs a value: %s %s", source, source, o->argument);
+    return set_value(o, (struct value){glued ? glued : args[++*at], source}, settings, e);
+}
+
+static bool add_operand(const struct command *c, struct operands *o, const char *text, struct err *e)
+{
+    if (o->count == c->max_operands)
+        return err_set(e, ERR_USAGE, "unexpected argument \"%s\"; usage: ferry %s %s", text, c->name,
+                       c->synopsis);
+    o->items[o->count++] = text;
+    return true;
+}
+
+static bool wants_help(char **args, int count)
+{
+    for (int i = 0; i < count && strcmp(args[i], "--") != 0; i++)
+        if (strcmp(args[i], "--help") == 0 || strcmp(args[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+bool options_read(const struct command *c, char **args, int count, void *settings, struct operands *o,
+                  struct err *e)
+{
+    bool only_operands = false;
+
+    *o = (struct operands){.help = wants_help(args, count)};
+    if (o->help)
+        return true;
+    if (!preset_values(c, settings, e))
+        return false;
+    for (int i = 0; i < count; i++) {
+        if (!only_operands && strcmp(args[i], "--") == 0)
+            only_operands = true;
+        else if (!only_operands && args[i][0] == '-' && args[i][1] != 0) {
+            if (!read_option(c, args, count, &i, settings, e))
+                return false;
+        } else if (!add_operand(c, o, args[i], e))
+            return false;
+    }
+    return true;
+}

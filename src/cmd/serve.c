@@ -1,0 +1,302 @@
+/* serve.c: `ferry serve`. Binds the port first, then loads the model on a thread of its own while the main
+ * thread waits for signals. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cmd/commands.h"
+#include "cmd/engine_options.h"
+#include "cmd/terminal.h"
+#include "serve/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { DRAIN_SECONDS = 8 }; /* Cloud Run kills 10 s after SIGTERM */
+
+#define LOG_LEVELS "debug|info|warning|error|off"
+_Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARNING == 2 && LOG_ERROR == 3 && LOG_OFF == 4,
+               "order of --log");
+
+struct serve_settings {
+    struct engine_settings engine; /* first: engine_group's offsets count from here */
+    const char *host;
+    int port;
+    const char *model, *api_key, *api_key_file;
+    int parallel, log;
+};
+_Static_assert(offsetof(struct serve_settings, engine) == 0, "engine_group");
+
+static const struct option serve_options[] = {
+    {.name = "port",
+     .letter = 'p',
+     .type = OPTION_INT,
+     .argument = "PORT",
+     .env = "PORT",
+     .preset = "8080",
+     .max = 65535,
+     .offset = offsetof(struct serve_settings, port),
+     .help = "where to listen; 0 takes a free port, which the log names"},
+    {.name = "host",
+     .type = OPTION_TEXT,
+     .argument = "ADDRESS",
+     .offset = offsetof(struct serve_settings, host),
+     .help = "address to listen on, such as 127.0.0.1; all of them unless told"},
+    {.name = "parallel",
+     .type = OPTION_INT,
+     .argument = "N",
+     .env = "FERRY_PARALLEL",
+     .preset = "4",
+     .min = 1,
+     .max = 256,
+     .offset = offsetof(struct serve_settings, parallel),
+     .help = "answers generated at a time; more wait their turn"},
+    {.name = "api-key-file",
+     .type = OPTION_TEXT,
+     .argument = "FILE",
+     .env = "FERRY_API_KEY_FILE",
+     .offset = offsetof(struct serve_settings, api_key_file),
+     .help = "file with the key that clients must send as a bearer token"},
+    {.name = "log",
+     .type = OPTION_CHOICE,
+     .argument = "LEVEL",
+     .env = "FERRY_LOG",
+     .preset = "info",
+     .choices = LOG_LEVELS,
+     .offset = offsetof(struct serve_settings, log),
+     .help = "what is worth a line on stderr: debug, info, warning, error or off"},
+    {.type = OPTION_TEXT,
+     .env = "FERRY_API_KEY",
+     .offset = offsetof(struct serve_settings, api_key),
+     .help = "that key itself"},
+    {.type = OPTION_TEXT,
+     .env = "FERRY_MODEL",
+     .offset = offsetof(struct serve_settings, model),
+     .help = "the model folder, when the command line names none"},
+};
+
+/* One run of the command. */
+struct service {
+    const struct serve_settings *settings;
+    struct server *server;
+    struct loaded_model model;
+    pthread_t loader;
+    bool loading;   /* the loader has not been joined */
+    int load_ended; /* eventfd */
+    int signals;    /* signalfd of SIGTERM and SIGINT */
+    double start_ms;
+    bool load_ok; /* the loader's result, read after it was joined */
+    struct err load_err;
+};
+
+/* The key of the environment or the file, or "" for none. It lives in the arena. */
+static const char *api_key(const struct serve_settings *s, struct arena *a, struct err *e)
+{
+    if (!s->api_key_file)
+        return s->api_key ? s->api_key : "";
+    if (s->api_key) {
+        err_set(e, ERR_USAGE, "FERRY_API_KEY and an API key file are both given; unset one of them");
+        return NULL;
+    }
+    size_t size;
+    char *key = file_read(a, s->api_key_file, 4096, &size, e);
+    if (!key) {
+        err_wrap(e, "API key file");
+        return NULL;
+    }
+    key[strcspn(key, "\r\n")] = 0;
+    if (*key)
+        return key;
+    err_set(e, ERR_USAGE, "API key file %s: its first line is empty, expected the key", s->api_key_file);
+    return NULL;
+}
+
+/* Tells people at a terminal; the log tells machines. */
+static void announce_port(const struct service *v)
+{
+    int port = server_port(v->server);
+    log_info("listening", LOG_INT("port", port), LOG_NUM("start_ms", clock_ms() - v->start_ms), LOG_END);
+    if (terminal_is(STDOUT_FILENO)) {
+        printf("Listening on http://localhost:%d, loading %s …\n", port, v->settings->model);
+        fflush(stdout);
+    }
+}
+
+static void announce_model(const struct service *v)
+{
+    const struct engine *g = v->model.engine;
+    struct engine_memory m = engine_memory(g);
+    double ms = clock_ms() - v->start_ms;
+
+    log_info("ready", LOG_STR("model", v->model.model.name), LOG_STR("cpu", engine_cpu(g)),
+             LOG_STR("math", engine_math_name(&v->settings->engine)),
+             LOG_INT("threads", pool_threads(v->model.pool)), LOG_INT("context", engine_context(g)),
+             LOG_INT("parallel", engine_parallel(g)), LOG_INT("weight_bytes", m.weight_bytes),
+             LOG_INT("kv_bytes", m.kv_bytes), LOG_INT("scratch_bytes", m.scratch_bytes),
+             LOG_NUM("ready_ms", ms), LOG_END);
+    if (terminal_is(STDOUT_FILENO)) {
+        printf("Ready after %.0f ms. In another terminal: ferry ask http://localhost:%d \"Hello!\"\n", ms,
+               server_port(v->server));
+        fflush(stdout);
+    }
+}
+
+static void *load(void *arg)
+{
+    struct service *v = arg;
+    const struct serve_settings *s = v->settings;
+    v->load_ok = engine_load(&v->model, s->model, &s->engine, s->parallel, &v->load_err);
+    eventfd_write(v->load_ended, 1);
+    return NULL;
+}
+
+/* From now on SIGTERM and SIGINT are read from a descriptor; threads made later inherit the mask. */
+static bool take_signals(struct service *v, sigset_t *set, struct err *e)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    v->signals = signalfd(-1, set, SFD_CLOEXEC);
+    v->load_ended = eventfd(0, EFD_CLOEXEC);
+    return (v->signals >= 0 && v->load_ended >= 0) || err_errno(e, "signalfd");
+}
+
+static bool finish_load(struct service *v, struct err *e)
+{
+    pthread_join(v->loader, NULL);
+    v->loading = false;
+    if (!v->load_ok) {
+        *e = v->load_err;
+        return false;
+    }
+    if (!server_set_model(v->server, &v->model, e))
+        return false;
+    announce_model(v);
+    return true;
+}
+
+/* Until a signal comes (true) or the model turns out not to load (false with *e set). */
+static bool wait_for_signal(struct service *v, struct err *e)
+{
+    for (;;) {
+        struct pollfd fds[] = {{.fd = v->signals, .events = POLLIN},
+                               {.fd = v->loading ? v->load_ended : -1, .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return err_errno(e, "poll");
+        struct signalfd_siginfo taken; /* read, or it would strike once the signals are unblocked */
+        if (fds[0].revents && read(v->signals, &taken, sizeof taken) == sizeof taken)
+            return true;
+        if (fds[1].revents && !finish_load(v, e))
+            return false;
+    }
+}
+
+/* Lets running answers finish. A second signal ends the process at once. */
+static void stop(struct service *v, const sigset_t *set)
+{
+    log_info("stopping", LOG_INT("seconds", DRAIN_SECONDS), LOG_END);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+    bool whole = server_stop(v->server, DRAIN_SECONDS);
+    log_info("stopped", LOG_STR("requests", whole ? "all answered" : "some were cut"), LOG_END);
+    if (v->loading)
+        _exit(0); /* nothing can interrupt a load, and nobody waits for it any more */
+}
+
+static bool run_service(struct service *v, const char *key, struct err *e)
+{
+    const struct serve_settings *s = v->settings;
+    struct server_options o = {.host = s->host,
+                               .port = s->port,
+                               .api_key = key,
+                               .version = FERRY_VERSION,
+                               .math = engine_math_name(&s->engine)};
+    sigset_t set;
+    bool ok = false;
+
+    v->signals = v->load_ended = -1;
+    if (!take_signals(v, &set, e))
+        goto done;
+    v->server = server_new(&o, e);
+    if (!v->server)
+        goto done;
+    announce_port(v);
+    if (pthread_create(&v->loader, NULL, load, v) != 0) {
+        err_set(e, ERR_MEMORY, "cannot start the thread that loads the model");
+        goto done;
+    }
+    v->loading = true;
+    ok = wait_for_signal(v, e);
+    if (ok)
+        stop(v, &set);
+done:
+    server_free(v->server);
+    loaded_model_close(&v->model);
+    if (v->signals >= 0)
+        close(v->signals);
+    if (v->load_ended >= 0)
+        close(v->load_ended);
+    return ok;
+}
+
+static bool run_serve(const struct command *c, char **args, int count, struct err *e)
+{
+    struct serve_settings s = {.engine = ENGINE_SETTINGS_UNSET};
+    struct service v = {.settings = &s, .start_ms = clock_ms()};
+    struct operands o;
+
+    if (!options_read(c, args, count, &s, &o, e))
+        return false;
+    if (o.help) {
+        help_command(stdout, c);
+        return true;
+    }
+    if (o.count)
+        s.model = o.items[0];
+    if (!s.model)
+        return err_set(e, ERR_USAGE, "which model? usage: ferry serve %s", c->synopsis);
+    log_set_level((enum log_level)s.log);
+
+    struct arena *a = arena_new(8192);
+    const char *key = a ? api_key(&s, a, e) : NULL;
+    if (!a)
+        err_set(e, ERR_MEMORY, "no memory");
+    bool ok = key && run_service(&v, key, e);
+    arena_free(a);
+    return ok;
+}
+
+static const struct option_group serve_group = {"Options", serve_options,
+                                                sizeof serve_options / sizeof *serve_options};
+static const struct option_group *const serve_groups[] = {&serve_group, &engine_group, NULL};
+
+static const char *const serve_examples[] = {
+    "ferry serve ~/models/Qwen2-Audio-7B-Instruct",
+    "on port 8080, for any OpenAI client",
+    "FERRY_API_KEY=… ferry serve FOLDER --port 9000 --parallel 8 --kv q8",
+    "eight answers at a time, a smaller cache, a key asked of clients",
+    NULL,
+};
+
+const struct command command_serve = {
+    .name = "serve",
+    .synopsis = "FOLDER [options]",
+    .summary = "serve a model folder over the OpenAI API",
+    .about =
+        "Loads a Hugging Face model folder (Qwen2-Audio, or text-only Qwen2 and Qwen2.5) and answers "
+        "POST /v1/chat/completions, POST /v1/audio/transcriptions and GET /v1/models; /healthz, /readyz and "
+        "/metrics are for whoever runs it. The port is open at once; what comes while the model loads is "
+        "answered when it is there. SIGTERM and Ctrl-C let running answers finish for 8 seconds; a second "
+        "one ends at once.",
+    .examples = serve_examples,
+    .groups = serve_groups,
+    .max_operands = 1,
+    .run = run_serve,
+};
