@@ -2,7 +2,7 @@
  *
  * Every value is read from config.json, generation_config.json and preprocessor_config.json; a missing one
  * takes the default of the Hugging Face classes (Qwen2Config, Qwen2AudioEncoderConfig), which the real
- * checkpoint relies on for its main sizes. */
+ * checkpoint relies on for its main sizes. null means missing. */
 #ifndef FERRY_MODEL_CONFIG_H
 #define FERRY_MODEL_CONFIG_H
 
@@ -61,7 +61,8 @@ struct model_config {
 };
 
 /* Reads the three files of a folder. generation_config.json may be missing; preprocessor_config.json too
- * (its defaults are Whisper's). False with *e set: the file, the key, what was there, what was expected. */
+ * (its defaults are Whisper's, with as many mel bins as the encoder takes). False with *e set: the file, the
+ * key, what was there, what was expected. */
 bool model_config_read(struct model_config *c, const char *folder, struct err *e);
 
 /* The same from texts in memory (config.json needed, the others may be NULL): for fuzzing, and for
