@@ -21,10 +21,10 @@ struct job {
 
 struct pool {
     int threads;
-    struct job job;          /* written before round moves, read after */
-    _Atomic uint32_t round;  /* bumped once per pool_run; a futex */
-    _Atomic uint32_t busy;   /* workers not yet done with this round; a futex */
-    _Atomic int sleepers;    /* workers that wait in the kernel */
+    struct job job;         /* written before round moves, read after */
+    _Atomic uint32_t round; /* bumped once per pool_run; a futex */
+    _Atomic uint32_t busy;  /* workers not yet done with this round; a futex */
+    _Atomic int sleepers;   /* workers that wait in the kernel */
     _Atomic bool owner_sleeps;
     _Atomic bool stop;
     struct worker {
