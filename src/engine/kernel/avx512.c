@@ -138,8 +138,8 @@ INLINE __m512 widen(__m256i v)
         __m512 sum[MOST_SUMS];                                                                               \
         _Pragma("GCC unroll 24") for (int i = 0; i < R * T; i++) sum[i] = k ? sums[i] : _mm512_setzero_ps(); \
         for (; k + STEP <= end; k += STEP) {                                                                 \
-            _Pragma("GCC unroll 4") for (int r = 0; T > 2 && r < R; r++)                                     \
-                _mm_prefetch((const char *)(w + (size_t)(R + r) * ldw + k), _MM_HINT_T0);                    \
+            _Pragma("GCC unroll 4") for (int r = 0; T > 1 && r < R; r++)                                     \
+                _mm_prefetch((const char *)(w + (size_t)(R + r) * ldw + k), _MM_HINT_T1);                    \
             columns(sum, w, ldw, x, k, STEP, R, T);                                                          \
         }                                                                                                    \
         if (k < end)                                                                                         \
