@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FORMATS_READ "wav, flac, ogg (vorbis or opus), mp3 or aiff"
+#define FORMATS_READ "wav, flac, ogg (vorbis or opus) or mp3"
 
 /* Signature: `bytes` under `mask` at `offset`, and `bytes2` at `offset2` when it is there. */
 struct signature {
@@ -21,8 +21,6 @@ static const struct signature signatures[] = {
     {"WAV", true, 0, "RF64", NULL, 8, "WAVE"},
     {"FLAC", true, 0, "fLaC", NULL, 0, NULL},
     {"OGG", true, 0, "OggS", NULL, 0, NULL},
-    {"AIFF", true, 0, "FORM", NULL, 8, "AIFF"},
-    {"AIFF", true, 0, "FORM", NULL, 8, "AIFC"},
     {"MP3", true, 0, "ID3", NULL, 0, NULL},
     /* ISO 13818-7 ADTS and ISO 11172-3 share the sync word; the layer bits tell them apart (00 is AAC). */
     {"AAC", false, 0, "\xff\xf0", "\xff\xf6", 0, NULL},
@@ -31,6 +29,7 @@ static const struct signature signatures[] = {
     {"WebM/Matroska", false, 0, "\x1a\x45\xdf\xa3", NULL, 0, NULL},
     {"WMA", false, 0, "\x30\x26\xb2\x75", NULL, 0, NULL},
     {"AMR", false, 0, "#!AMR", NULL, 0, NULL},
+    {"AIFF", false, 0, "FORM", NULL, 8, "AIF"},
     {"AVI", false, 0, "RIFF", NULL, 8, "AVI "},
 };
 

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-/* "WAV", "FLAC", "OGG", "MP3", "AIFF", for struct audio. NULL with *e set (ERR_UNSUPPORTED) for anything
+/* "WAV", "FLAC", "OGG", "MP3", for struct audio. NULL with *e set (ERR_UNSUPPORTED) for anything
  * else; the message lists what works. */
 const char *sniff_container(const unsigned char *bytes, size_t size, struct err *e);
 
