@@ -101,7 +101,7 @@ INLINE vi bf16_bits(vf v)
     return ((bits + 0x7fff + odd) >> 16) & 0xffff;
 }
 
-static void vec_pack_bf16(bf16 *y, const float *x, int n)
+static inline void vec_pack_bf16(bf16 *y, const float *x, int n)
 {
     for (int i = 0; i < n; i += 2) {
         for (int v = 0; v < VPL; v++) {
@@ -112,7 +112,7 @@ static void vec_pack_bf16(bf16 *y, const float *x, int n)
     }
 }
 
-static void vec_rms_norm(float *y, const float *x, const float *weight, int n, float eps)
+static inline void vec_rms_norm(float *y, const float *x, const float *weight, int n, float eps)
 {
     for (int v = 0; v < VPL; v++) {
         vf squares[2] = {{0}};
@@ -128,7 +128,8 @@ static void vec_rms_norm(float *y, const float *x, const float *weight, int n, f
     }
 }
 
-static void vec_layer_norm(float *y, const float *x, const float *weight, const float *bias, int n, float eps)
+static inline void vec_layer_norm(float *y, const float *x, const float *weight, const float *bias, int n,
+                                  float eps)
 {
     for (int v = 0; v < VPL; v++) {
         vf sum = {0}, squares = {0};
@@ -148,27 +149,27 @@ static void vec_layer_norm(float *y, const float *x, const float *weight, const 
     }
 }
 
-static void vec_add_bias(float *x, const float *bias, int n)
+static inline void vec_add_bias(float *x, const float *bias, int n)
 {
     for (int i = 0; i < n; i++)
         for (int v = 0; v < VPL; v++)
             store(x + i * LANES + v * VW, load(x + i * LANES + v * VW) + bias[i]);
 }
 
-static void vec_gelu_bias(float *x, const float *bias, int n)
+static inline void vec_gelu_bias(float *x, const float *bias, int n)
 {
     for (int i = 0; i < n; i++)
         for (int v = 0; v < VPL; v++)
             store(x + i * LANES + v * VW, gelu_vf(load(x + i * LANES + v * VW) + bias[i]));
 }
 
-static void vec_silu_mul(float *gate, const float *up, int n)
+static inline void vec_silu_mul(float *gate, const float *up, int n)
 {
     for (int i = 0; i < n * LANES; i += VW)
         store(gate + i, silu_vf(load(gate + i)) * load(up + i));
 }
 
-static void vec_silu_mul_row(float *gate, const float *up, int n)
+static inline void vec_silu_mul_row(float *gate, const float *up, int n)
 {
     int i = 0;
     for (; i + VW <= n; i += VW)
@@ -181,7 +182,7 @@ static void vec_silu_mul_row(float *gate, const float *up, int n)
         gate[i + j] = g[j];
 }
 
-static void vec_rope(float *x, const float *cosines, const float *sines, int n)
+static inline void vec_rope(float *x, const float *cosines, const float *sines, int n)
 {
     int half = n / 2;
     for (int i = 0; i < half * LANES; i += VW) {
@@ -192,7 +193,7 @@ static void vec_rope(float *x, const float *cosines, const float *sines, int n)
     }
 }
 
-static void vec_scale_lanes(float *x, const float *scale, int n)
+static inline void vec_scale_lanes(float *x, const float *scale, int n)
 {
     for (int i = 0; i < n; i++)
         for (int v = 0; v < VPL; v++)
@@ -204,8 +205,8 @@ INLINE vi visible_vi(const int32_t *visible, int v)
     return *(const vi_any *)(visible + v * VW);
 }
 
-static void vec_softmax_block(float *s, int n, float scale, const int32_t *visible, float *max, float *sum,
-                              float *rescale)
+static inline void vec_softmax_block(float *s, int n, float scale, const int32_t *visible, float *max,
+                                     float *sum, float *rescale)
 {
     int32_t least = n;
     for (int l = 0; l < LANES; l++)
@@ -240,7 +241,7 @@ static void vec_softmax_block(float *s, int n, float scale, const int32_t *visib
     }
 }
 
-static float vec_softmax_row(float *s, int n, float scale, float *max)
+static inline float vec_softmax_row(float *s, int n, float scale, float *max)
 {
     float top = -INFINITY;
     vf tops = all(-INFINITY), sums = {0};
@@ -269,7 +270,7 @@ static float vec_softmax_row(float *s, int n, float scale, float *max)
     return sum;
 }
 
-static void vec_rms_norm_row(float *y, const float *x, const float *weight, int n, float eps)
+static inline void vec_rms_norm_row(float *y, const float *x, const float *weight, int n, float eps)
 {
     vf squares = {0};
     float sum = 0;
@@ -285,7 +286,7 @@ static void vec_rms_norm_row(float *y, const float *x, const float *weight, int 
         y[i] = x[i] * scale * weight[i];
 }
 
-static void vec_bf16_to_f32(float *y, const bf16 *x, size_t n)
+static inline void vec_bf16_to_f32(float *y, const bf16 *x, size_t n)
 {
     size_t i = 0;
     for (; i + VW <= n; i += VW)
@@ -294,7 +295,7 @@ static void vec_bf16_to_f32(float *y, const bf16 *x, size_t n)
         y[i] = ((vf)((vi){0} + ((int32_t)x[i] << 16)))[0];
 }
 
-static void vec_f32_to_bf16(bf16 *y, const float *x, size_t n)
+static inline void vec_f32_to_bf16(bf16 *y, const float *x, size_t n)
 {
     size_t i = 0;
     for (; i + VW <= n; i += VW)
@@ -303,7 +304,7 @@ static void vec_f32_to_bf16(bf16 *y, const float *x, size_t n)
         y[i] = (bf16)bf16_bits(all(x[i]))[0];
 }
 
-static void vec_q8_to_f32(float *y, const int8_t *x, const float *scale, int step, size_t n)
+static inline void vec_q8_to_f32(float *y, const int8_t *x, const float *scale, int step, size_t n)
 {
     size_t i = 0;
     for (; i + VW <= n; i += VW) {
