@@ -24,7 +24,7 @@ int cores_of_quota(const char *cpu_max, int cores)
     long long quota, period;
     if (sscanf(cpu_max, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
         return cores;
-    long long n = (quota + period - 1) / period;
+    long long n = quota / period + (quota % period != 0);
     return n < cores ? (int)n : cores;
 }
 

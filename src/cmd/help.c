@@ -21,24 +21,21 @@ static const struct {
     {2, "it was asked for something that makes no sense: an unknown option, a bad value"},
 };
 
-/* Prints text from column `at` on, broken at spaces before WIDTH and indented to `indent`. */
-static void wrap(FILE *out, const char *text, int at, int indent)
+/* Prints text from column `indent` on, where the cursor is, broken at spaces before WIDTH. */
+static void wrap(FILE *out, const char *text, int indent)
 {
+    int at = indent;
     while (*text) {
         int word = (int)strcspn(text, " ");
-        if (at > indent && at + word > WIDTH) {
+        if (at > indent && at + 1 + word > WIDTH) {
             fprintf(out, "\n%*s", indent, "");
             at = indent;
+        } else if (at > indent) {
+            at += fprintf(out, " ");
         }
-        fprintf(out, "%.*s", word, text);
+        at += fprintf(out, "%.*s", word, text);
         text += word;
-        at += word;
-        if (*text == ' ') {
-            if (text[1] && at < WIDTH)
-                fputc(' ', out);
-            text++;
-            at++;
-        }
+        text += strspn(text, " ");
     }
     fputc('\n', out);
 }
@@ -70,7 +67,7 @@ static void print_row(FILE *out, const char *head, const char *text)
         length = 0;
     }
     fprintf(out, "%*s", HELP_COLUMN - length, "");
-    wrap(out, text, HELP_COLUMN, HELP_COLUMN);
+    wrap(out, text, HELP_COLUMN);
 }
 
 static void heading(FILE *out, const char *title)
@@ -82,7 +79,7 @@ static void heading(FILE *out, const char *title)
 void help_overview(FILE *out)
 {
     fputs("Usage: ferry COMMAND [options]\n\n", out);
-    wrap(out, about_ferry, 0, 0);
+    wrap(out, about_ferry, 0);
     heading(out, "Commands");
     for (size_t i = 0; command_at(i); i++)
         print_row(out, command_at(i)->name, command_at(i)->summary);
@@ -126,7 +123,7 @@ static void print_group(FILE *out, const struct option_group *g)
 void help_command(FILE *out, const struct command *c)
 {
     fprintf(out, "Usage: ferry %s %s\n\n", c->name, c->synopsis);
-    wrap(out, c->about, 0, 0);
+    wrap(out, c->about, 0);
     for (const struct option_group *const *g = c->groups; *g; g++)
         print_group(out, *g);
     print_environment(out, c);

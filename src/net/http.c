@@ -181,6 +181,10 @@ static bool explain(const struct exchange *x, CURLcode code, const char *detail,
     }
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return err_set(e, ERR_CANCELLED, "interrupted");
+    long connects = 0;
+    x->h->api.getinfo(x->h->curl, CURLINFO_NUM_CONNECTS, &connects);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && connects)
+        return err_set(e, ERR_CORRUPT, "who answers there does not speak HTTP/1.1");
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         return err_set(e, ERR_USAGE, "not a URL of the form http://HOST[:PORT] or https://HOST[:PORT]");
     if (code == CURLE_OPERATION_TIMEDOUT && x->r->status)
