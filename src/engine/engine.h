@@ -28,7 +28,7 @@ enum math_mode {
 enum kv_type {
     KV_AUTO, /* bf16 in fast mode, f32 in exact mode */
     KV_BF16,
-    KV_Q8,  /* int8 with one f32 scale per position and head: about half of bf16 */
+    KV_Q8, /* int8 with one f32 scale per position and head: about half of bf16 */
     KV_F32,
 };
 
@@ -42,7 +42,8 @@ struct engine_options {
 
 /* model and pool stay the caller's and must outlive the engine. NULL with *e set: an unknown or unsupported
  * cpu, or no memory. KV caches are reserved here and touched as sessions grow. */
-struct engine *engine_new(const struct model *m, struct pool *pool, const struct engine_options *o, struct err *e);
+struct engine *engine_new(const struct model *m, struct pool *pool, const struct engine_options *o,
+                          struct err *e);
 void engine_free(struct engine *g); /* NULL is fine; its sessions must be gone */
 
 const struct model_config *engine_config(const struct engine *g);
@@ -65,8 +66,9 @@ void session_free(struct session *s); /* NULL is fine */
 bool session_begin(struct session *s, const struct prompt *p, struct err *e);
 
 /* Works on the prompt for about budget_ms (at least one layer of one chunk; INFINITY: until done), so that
- * a caller can let others decode in between. Several sessions may be between calls; each resumes where it
- * was. *done: the logits of the last position are there. */
+ * a caller can let others decode in between; a budget below 200 ms also makes the chunks smaller. Several
+ * sessions may be between calls; each resumes where it was. *done: the logits of the last position are there.
+ */
 bool session_prefill(struct session *s, double budget_ms, bool *done, struct err *e);
 
 /* How far the prompt is, 0..1, for progress. */
@@ -75,7 +77,8 @@ double session_progress(const struct session *s);
 /* Feeds tokens[i] to sessions[i], all in one pass over the weights, and computes their next logits.
  * 1 <= n <= parallel; the sessions are distinct and their prefill is done. False with *e set when a session's
  * context is full (none is changed). */
-bool engine_decode(struct engine *g, struct session *const *sessions, const int *tokens, int n, struct err *e);
+bool engine_decode(struct engine *g, struct session *const *sessions, const int *tokens, int n,
+                   struct err *e);
 
 /* [vocab] f32, raw scores of the next token; valid until the session is fed, freed or forked into. */
 const float *session_logits(const struct session *s);
