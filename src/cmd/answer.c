@@ -10,9 +10,42 @@
 
 bool answer_open(struct answer *a, bool json, bool stats, struct err *e)
 {
-    *a = (struct answer){.json = json, .stats = stats, .last = '\n', .start_ms = clock_ms()};
+    *a = (struct answer){.json = json,
+                         .stats = stats,
+                         .tame = !json && terminal_is(STDOUT_FILENO),
+                         .last = '\n',
+                         .start_ms = clock_ms()};
     a->out = json ? open_memstream(&a->text, &a->text_size) : stdout;
     return a->out || err_set(e, ERR_MEMORY, "no memory for the answer");
+}
+
+size_t answer_tame(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i], next = i + 1 < size ? (unsigned char)text[i + 1] : 0;
+        bool c0 = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+        if (c0 || (c == 0xc2 && next >= 0x80 && next < 0xa0)) /* U+0080 to U+009F in UTF-8 */
+            return i;
+    }
+    return size;
+}
+
+/* Text for a screen: each control character as U+FFFD. */
+static bool write_tame(FILE *out, const char *text, size_t size)
+{
+    while (size) {
+        size_t tame = answer_tame(text, size);
+        if (fwrite(text, 1, tame, out) != tame)
+            return false;
+        text += tame, size -= tame;
+        if (size == 0)
+            break;
+        size_t control = (unsigned char)*text == 0xc2 ? 2 : 1;
+        if (fputs("\xef\xbf\xbd", out) == EOF)
+            return false;
+        text += control, size -= control;
+    }
+    return true;
 }
 
 bool answer_text(struct answer *a, const char *text, size_t size, struct err *e)
@@ -23,7 +56,8 @@ bool answer_text(struct answer *a, const char *text, size_t size, struct err *e)
     if (a->first_ms == 0)
         a->first_ms = a->last_ms;
     a->last = text[size - 1];
-    if (fwrite(text, 1, size, a->out) == size && fflush(a->out) == 0)
+    bool ok = a->tame ? write_tame(a->out, text, size) : fwrite(text, 1, size, a->out) == size;
+    if (ok && fflush(a->out) == 0)
         return true;
     return err_errno(e, "cannot write the answer");
 }
@@ -32,7 +66,9 @@ void answer_warning(const struct answer *a, const char *text)
 {
     if (!a->json && a->last != '\n' && terminal_is(STDOUT_FILENO))
         putchar('\n');
-    fprintf(stderr, "ferry: warning: %s\n", text);
+    fputs("ferry: warning: ", stderr);
+    write_tame(stderr, text, strlen(text));
+    fputc('\n', stderr);
 }
 
 /* Tokens behind the first, over the time since the first: what a reader feels. 0 when there are too few. */

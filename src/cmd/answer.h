@@ -17,6 +17,7 @@ struct answer {
     char *text;
     size_t text_size;
     bool json, stats;
+    bool tame; /* a terminal reads along: control characters, which could command it, are not passed on */
     char last; /* last byte written, to end the terminal's line */
 
     double start_ms, first_ms, last_ms; /* asked, first and last text; first_ms 0: none came */
@@ -29,6 +30,9 @@ struct answer {
 bool answer_open(struct answer *a, bool json, bool stats, struct err *e);
 
 bool answer_text(struct answer *a, const char *text, size_t size, struct err *e);
+
+/* Length of the part at the beginning without control characters (C0 but tab and newline, DEL, C1). */
+size_t answer_tame(const char *text, size_t size);
 
 /* "ferry: warning: …" on stderr. */
 void answer_warning(const struct answer *a, const char *text);

@@ -1,0 +1,249 @@
+/* The program as its users meet it: what it prints where, how it exits, and a question from end to end. */
+#include "program.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define TINY "data/models/tiny-qwen2-audio"
+#define WAV "data/goldens/audio/short_1p3s.wav"
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static const struct {
+    const char *words[6];
+    int code;
+    const char *err; /* the whole of stderr */
+} refused[] = {
+    {{"sevre"}, 2, "ferry: there is no command \"sevre\"; did you mean `ferry serve`?\n"},
+    {{"fly"}, 2, "ferry: there is no command \"fly\"; `ferry --help` lists those there are\n"},
+    {{"--port"}, 2, "ferry: unknown option --port; a command comes first, see `ferry --help`\n"},
+    {{"help", "fly"}, 2, "ferry: help: there is no command \"fly\"; `ferry --help` lists those there are\n"},
+    {{"serve"}, 2, "ferry: serve: which model? usage: ferry serve FOLDER [options]\n"},
+    {{"serve", TINY, "--port", "x"},
+     2,
+     "ferry: serve: --port: \"x\", expected a whole number from 0 to 65535\n"},
+    {{"serve", TINY, "--kv", "q4"}, 2, "ferry: serve: --kv: \"q4\", expected one of auto|bf16|q8|f32\n"},
+    {{"serve", TINY, "--api-key-file", "data/none"},
+     1,
+     "ferry: serve: API key file: data/none: No such file or directory\n"},
+    {{"ask"}, 2, "ferry: ask: whom? usage: ferry ask FOLDER|URL [QUESTION] [--audio FILE] [options]\n"},
+    {{"ask", TINY},
+     2,
+     "ferry: ask: what is the question? put it behind " TINY ", or give a recording with --audio\n"},
+    {{"ask", TINY, "--audio", "data/none.wav"}, 1, "ferry: ask: data/none.wav: No such file or directory\n"},
+    {{"ask", "gs://bucket/model", "?"},
+     1,
+     "ferry: ask: gs://bucket/model: gs:// is not something this version loads from; expected the path of a "
+     "model "
+     "folder (config.json, *.safetensors, tokenizer files)\n"},
+    {{"ask", "http://me:pass@127.0.0.1/", "?"},
+     2,
+     "ferry: ask: the address contains a name or password; put the key in FERRY_API_KEY instead\n"},
+};
+
+static void what_makes_no_sense_gets_one_line_and_a_code(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        program_run(*state, refused[i].words, NULL, o);
+        assert_string_equal(o->err, refused[i].err);
+        assert_string_equal(o->out, "");
+        assert_int_equal(o->code, refused[i].code);
+    }
+    free(o);
+}
+
+static void missing_model_ends_the_service_with_the_reason(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    program_run(*state, WORDS("serve", "data/nothing-here", "--port", "0", "--log", "off"), NULL, o);
+    assert_int_equal(o->code, 1);
+    assert_int_equal(strncmp(o->err, "ferry: serve: ", 14), 0);
+    assert_non_null(strstr(o->err, "data/nothing-here"));
+    assert_non_null(strstr(o->err, "No such file or directory"));
+    free(o);
+}
+
+static void help_of_every_command_goes_to_stdout(void **state)
+{
+    static const struct {
+        const char *words[4], *has;
+    } cases[] = {
+        {{NULL}, "  serve  "},
+        {{"--help"}, "  ask  "},
+        {{"help", "serve"}, "--port PORT"},
+        {{"serve", "--help"}, "FERRY_API_KEY "},
+        {{"ask", "-h"}, "--audio FILE"},
+        {{"help", "--man"}, ".TH FERRY 1"},
+        {{"--version"}, "ferry "},
+    };
+    struct outcome *o = malloc(sizeof *o);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        program_run(*state, cases[i].words, NULL, o);
+        assert_int_equal(o->code, 0);
+        assert_string_equal(o->err, "");
+        assert_non_null(strstr(o->out, cases[i].has));
+        for (const char *line = o->out, *end; (end = strchr(line, '\n')); line = end + 1) {
+            if (i != 5 && !memchr(line, '#', 3) && end - line > 100)
+                fail_msg("a line of help is too long: %.*s", (int)(end - line), line);
+            assert_false(end > line && end[-1] == ' ');
+        }
+    }
+    free(o);
+}
+
+/* The golden's answer, repetition penalty 1.1 as the folder's generation_config says. From malloc. */
+static char *golden_answer(void)
+{
+    const char *text;
+    json_t *golden = json_load_file("data/goldens/b_short/case.json", 0, NULL);
+    assert_int_equal(json_unpack(golden, "{s:{s:s}}", "greedy_repetition_penalty_1.1", "text", &text), 0);
+    char *line = malloc(strlen(text) + 2);
+    strcat(strcpy(line, text), "\n");
+    json_decref(golden);
+    return line;
+}
+
+#define GREEDY "--temperature", "0", "--max-tokens", "24", "--audio", WAV, "What does the speaker say?"
+
+static void folder_answers_as_the_reference_does(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    char *expected = golden_answer();
+    program_run(*state, WORDS("ask", TINY, "--math", "exact", GREEDY), NULL, o);
+    assert_string_equal(o->err, "");
+    assert_string_equal(o->out, expected);
+    assert_int_equal(o->code, 0);
+    free(expected);
+    free(o);
+}
+
+static void service_answers_the_same_and_ends_on_sigterm(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    char *expected = golden_answer(), url[64];
+    struct program service;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", program_serve(&service, *state, TINY));
+    program_run(*state, WORDS("ask", url, GREEDY), NULL, o);
+    assert_string_equal(o->err, "");
+    assert_string_equal(o->out, expected);
+    strcat(url, "/v1/"); /* any spelling of the address */
+    program_run(*state, WORDS("ask", url, "--json", GREEDY), NULL, o);
+    json_t *answer = json_loads(o->out, 0, NULL);
+    const char *text, *finish, *model;
+    int audio, completion;
+    assert_int_equal(json_unpack(answer, "{s:s, s:s, s:s, s:{s:i, s:i}}", "answer", &text, "finish_reason",
+                                 &finish, "model", &model, "usage", "audio_tokens", &audio,
+                                 "completion_tokens", &completion),
+                     0);
+    assert_int_equal(strncmp(text, expected, strlen(text)), 0);
+    assert_string_equal(finish, "length");
+    assert_string_equal(model, "tiny-qwen2-audio");
+    assert_int_equal(audio, 32);
+    assert_int_equal(completion, 24);
+    json_decref(answer);
+    kill(service.pid, SIGTERM);
+    program_finish(&service, NULL, o);
+    assert_int_equal(o->code, 0);
+    assert_non_null(strstr(o->err, "\"message\":\"stopped\""));
+    free(expected);
+    free(o);
+}
+
+static void service_refusal_reaches_the_asker(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    char url[64];
+    struct program service;
+    setenv("FERRY_API_KEY", "right", 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", program_serve(&service, *state, TINY));
+    program_run(*state, WORDS("ask", url, "--temperature", "0", "--max-tokens", "1", "Hi"), NULL, o);
+    assert_int_equal(o->code, 0);
+    setenv("FERRY_API_KEY", "wrong", 1);
+    program_run(*state, WORDS("ask", url, "Hi"), NULL, o);
+    unsetenv("FERRY_API_KEY");
+    assert_int_equal(o->code, 1);
+    assert_non_null(strstr(o->err, "ferry: ask: the service wants a key, set FERRY_API_KEY: HTTP 401: "));
+    assert_null(strstr(o->err, "wrong"));
+    kill(service.pid, SIGINT);
+    program_finish(&service, NULL, o);
+    assert_int_equal(o->code, 0);
+    assert_null(strstr(o->err, "right"));
+    free(o);
+}
+
+static void question_comes_from_stdin(void **state)
+{
+    struct outcome *o = malloc(sizeof *o), *p = malloc(sizeof *p);
+    program_run(*state, WORDS("ask", TINY, "-t0", "-n8", "-"), "What is said?", o);
+    program_run(*state, WORDS("ask", TINY, "-t0", "-n8", "What is said?"), NULL, p);
+    assert_int_equal(o->code, 0);
+    assert_string_equal(o->err, "");
+    assert_string_equal(o->out, p->out);
+    free(o);
+    free(p);
+}
+
+static void same_seed_gives_the_same_answer(void **state)
+{
+    struct outcome *o = malloc(sizeof *o), *p = malloc(sizeof *p);
+    program_run(*state, WORDS("ask", TINY, "--seed", "7", "-n16", "-t1", "--stats", "Tell me."), NULL, o);
+    program_run(*state, WORDS("ask", TINY, "--seed", "7", "-n16", "-t1", "Tell me."), NULL, p);
+    assert_int_equal(o->code, 0);
+    assert_string_equal(o->out, p->out);
+    assert_string_equal(p->err, "");
+    assert_non_null(strstr(o->err, "first text after "));
+    free(o);
+    free(p);
+}
+
+static void answer_nobody_reads_is_an_error(void **state)
+{
+    struct outcome *o = malloc(sizeof *o);
+    struct program p;
+    program_start(&p, *state, WORDS("ask", TINY, "-n100", "Tell me."));
+    close(p.out);
+    p.out = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    program_finish(&p, NULL, o);
+    assert_true(o->code == 128 + SIGPIPE || o->code == 1);
+    free(o);
+}
+
+static char *ferry; /* what is tested, for the fixtures */
+
+static int give_program(void **state)
+{
+    *state = ferry;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_makes_no_sense_gets_one_line_and_a_code),
+        cmocka_unit_test(missing_model_ends_the_service_with_the_reason),
+        cmocka_unit_test(help_of_every_command_goes_to_stdout),
+        cmocka_unit_test(folder_answers_as_the_reference_does),
+        cmocka_unit_test(service_answers_the_same_and_ends_on_sigterm),
+        cmocka_unit_test(service_refusal_reaches_the_asker),
+        cmocka_unit_test(question_comes_from_stdin),
+        cmocka_unit_test(same_seed_gives_the_same_answer),
+        cmocka_unit_test(answer_nobody_reads_is_an_error),
+    };
+    if (argc != 2)
+        return 2;
+    ferry = argv[1];
+    return cmocka_run_group_tests(tests, give_program, NULL);
+}
