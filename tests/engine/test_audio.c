@@ -248,7 +248,7 @@ struct bad_wav {
 };
 
 #define BROKEN_WAV                                                                                           \
-    "audio: WAV whose header is broken, or whose codec is not read; expected for example 16-bit PCM"
+    "audio: WAV: its header is broken, or its codec is not read; expected for example 16-bit PCM"
 
 static const struct bad_wav bad_wavs[] = {
     {{1, 1000, 16000, 16, 4000, 4000}, ERR_UNSUPPORTED, "audio: WAV: 1000 channels, expected 1 to 64"},
@@ -262,10 +262,10 @@ static const struct bad_wav bad_wavs[] = {
     {{0x4143, 1, 16000, 16, 4000, 4000}, ERR_CORRUPT, BROKEN_WAV},
     {{1, 1, 16000, 16, 4001, 4000},
      ERR_CORRUPT,
-     "audio: WAV is cut off: its data chunk claims 4001 bytes, 4000 follow; send the whole file"},
+     "audio: WAV: cut off: its data chunk claims 4001 bytes, 4000 follow; send the whole file"},
     {{1, 1, 16000, 16, 0x7ffeffff, 4000},
      ERR_CORRUPT,
-     "audio: WAV is cut off: its data chunk claims 2147418111 bytes, 4000 follow; send the whole file"},
+     "audio: WAV: cut off: its data chunk claims 2147418111 bytes, 4000 follow; send the whole file"},
     {{1, 1, 16000, 16, 0, 0}, ERR_CORRUPT, "audio: WAV: no samples in it"},
     {{1, 1, 16000, 16, 32002, 32002},
      ERR_LIMIT,
@@ -368,10 +368,11 @@ static void wav_chunks_are_followed_to_the_data(void **state)
     (void)state;
     struct bytes b = make_wav(&(struct wav){1, 1, RATE, 16, 100, 100});
     memcpy(b.data + 36, "LIST", 4);
-    refused(b.data, (size_t)b.size, ERR_CORRUPT, "audio: WAV of 144 bytes without a data chunk");
+    refused(b.data, (size_t)b.size, ERR_CORRUPT, "audio: WAV: 144 bytes without a data chunk");
     put(b.data + 40, 0xffffffff, 4);
-    refused(b.data, (size_t)b.size, ERR_CORRUPT,
-            "audio: WAV chunk at byte 36 claims 4294967295 bytes, 100 follow; send the whole file");
+    refused(
+        b.data, (size_t)b.size, ERR_CORRUPT,
+        "audio: WAV: cut off: its chunk at byte 36 claims 4294967295 bytes, 100 follow; send the whole file");
     put(b.data + 40, 11, 4); /* odd: one byte of padding behind it */
     memcpy(b.data + 56, "data", 4);
     put(b.data + 60, 80, 4);
@@ -379,6 +380,28 @@ static void wav_chunks_are_followed_to_the_data(void **state)
     assert_int_equal(a.count, 40);
     audio_clear(&a);
     free(b.data);
+}
+
+static void broken_ogg_and_mp3_headers_are_refused(void **state)
+{
+    (void)state;
+    float *tone = make_tone(RATE, 1, 440, 0.5, 1000);
+    struct bytes vorbis = encode(SF_FORMAT_OGG | SF_FORMAT_VORBIS, RATE, 1, tone, 1000);
+    struct bytes flac = encode(SF_FORMAT_FLAC | SF_FORMAT_PCM_16, RATE, 1, tone, 1000);
+    struct bytes mp3 = encode(SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, RATE, 1, tone, 1000);
+
+    refused(vorbis.data, 1000, ERR_CORRUPT, "audio: OGG: its vorbis headers are broken or cut off");
+    refused(vorbis.data, 30, ERR_CORRUPT, "audio: OGG: its first page is broken");
+    vorbis.data[40] ^= 1; /* its checksum fails */
+    refused(vorbis.data, (size_t)vorbis.size, ERR_CORRUPT, "audio: OGG: its first page is broken");
+    refused(flac.data, 30, ERR_CORRUPT,
+            "audio: FLAC: its header is broken, or its codec is not read; expected for example 16-bit PCM");
+    refused(mp3.data, 20, ERR_CORRUPT, "audio: MP3: no MPEG audio frame in it");
+    refused("ID3\4\0\0\0\0\0\0", 10, ERR_CORRUPT, "audio: MP3: no MPEG audio frame in it");
+    free(vorbis.data);
+    free(flac.data);
+    free(mp3.data);
+    free(tone);
 }
 
 struct cut {
@@ -464,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_wav_header_is_refused),
+        cmocka_unit_test(broken_ogg_and_mp3_headers_are_refused),
         cmocka_unit_test(other_kinds_of_files_are_refused_by_name),
         cmocka_unit_test(values_that_are_no_samples_are_refused),
         cmocka_unit_test(wav_chunks_are_followed_to_the_data),

@@ -1,13 +1,12 @@
 #include "engine/audio.h"
+#include "engine/audio/ogg_headers.h"
 #include "engine/audio/resample.h"
 #include "engine/audio/sniff.h"
+#include "engine/audio/source.h"
 
 #include <math.h>
-#include <sndfile.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     BLOCK_FRAMES = 4096,
@@ -19,48 +18,12 @@ enum {
     MAX_SAMPLE = 65536,
 };
 
-/* A file in memory, as libsndfile reads it. */
-struct memory_file {
-    const unsigned char *bytes;
-    sf_count_t size, at;
-};
-
-static sf_count_t memory_size(void *user)
+static bool check_header(const struct source *s, struct err *e)
 {
-    return ((struct memory_file *)user)->size;
-}
-
-static sf_count_t memory_tell(void *user)
-{
-    return ((struct memory_file *)user)->at;
-}
-
-static sf_count_t memory_seek(sf_count_t offset, int whence, void *user)
-{
-    struct memory_file *m = user;
-    sf_count_t base = whence == SEEK_CUR ? m->at : whence == SEEK_END ? m->size : 0;
-    if (offset < -base || offset > m->size - base)
-        return -1;
-    return m->at = base + offset;
-}
-
-static sf_count_t memory_read(void *to, sf_count_t count, void *user)
-{
-    struct memory_file *m = user;
-    sf_count_t left = m->size - m->at, n = count < left ? count : left;
-    if (n <= 0)
-        return 0;
-    memcpy(to, m->bytes + m->at, (size_t)n);
-    m->at += n;
-    return n;
-}
-
-static bool check_header(const SF_INFO *info, struct err *e)
-{
-    if (info->channels < 1 || info->channels > MAX_CHANNELS)
-        return err_set(e, ERR_UNSUPPORTED, "%d channels, expected 1 to %d", info->channels, MAX_CHANNELS);
-    if (info->samplerate < MIN_RATE || info->samplerate > MAX_RATE)
-        return err_set(e, ERR_UNSUPPORTED, "sample rate %d Hz, expected %d to %d", info->samplerate, MIN_RATE,
+    if (s->channels < 1 || s->channels > MAX_CHANNELS)
+        return err_set(e, ERR_UNSUPPORTED, "%d channels, expected 1 to %d", s->channels, MAX_CHANNELS);
+    if (s->rate < MIN_RATE || s->rate > MAX_RATE)
+        return err_set(e, ERR_UNSUPPORTED, "sample rate %d Hz, expected %d to %d", s->rate, MIN_RATE,
                        MAX_RATE);
     return true;
 }
@@ -83,52 +46,43 @@ static bool mix_down(float *frames, size_t count, int channels)
 }
 
 /* Reads block by block into the resampler; the block is all that is held of the source. */
-static bool read_blocks(SNDFILE *file, const SF_INFO *info, float *block, double max_seconds,
-                        struct resampler *r, struct err *e)
+static bool read_blocks(struct source *s, float *block, double max_seconds, struct resampler *r,
+                        struct err *e)
 {
-    double rate = info->samplerate, most = max_seconds * rate;
-    sf_count_t done = 0;
-    for (;;) {
-        sf_count_t n = sf_readf_float(file, block, BLOCK_FRAMES);
-        if (n <= 0)
-            break;
-        done += n;
-        if ((double)done > most)
+    double rate = s->rate;
+    int64_t n, done = 0;
+    while ((n = source_read(s, block, BLOCK_FRAMES, e)) > 0) {
+        if ((double)(done + n) > max_seconds * rate)
             return err_set(e, ERR_LIMIT, "longer than %g seconds, the most that is taken here", max_seconds);
-        if (!mix_down(block, (size_t)n, info->channels))
+        if (!mix_down(block, (size_t)n, s->channels))
             return err_set(e, ERR_CORRUPT, "a sample near %.2f s is not a number, or far beyond full scale",
-                           (double)(done - n) / rate);
+                           (double)done / rate);
         if (!resampler_push(r, block, (size_t)n, e))
             return false;
+        done += n;
     }
-    if (sf_error(file) != SF_ERR_NO_ERROR)
-        return err_set(e, ERR_CORRUPT, "broken after %.2f s: %s", (double)done / rate, sf_strerror(file));
-    /* FLAC states its length; other compressed formats only estimate it. */
-    if ((info->format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC && info->frames < SF_COUNT_MAX &&
-        done < info->frames)
+    if (n < 0)
+        return err_wrap(e, "broken after %.2f s", (double)done / rate);
+    if (done < s->frames)
         return err_set(e, ERR_CORRUPT, "cut off: ends after %lld of %lld frames; send the whole file",
-                       (long long)done, (long long)info->frames);
+                       (long long)done, (long long)s->frames);
     return resampler_finish(r, e);
 }
 
 /* Decodes an open file into *out. */
-static bool decode(struct audio *out, SNDFILE *file, const SF_INFO *info, int rate, double max_seconds,
-                   struct err *e)
+static bool decode(struct audio *out, struct source *s, int rate, double max_seconds, struct err *e)
 {
-    if (!check_header(info, e))
+    if (!check_header(s, e))
         return false;
     struct resampler r = {0};
-    float *block = malloc((size_t)BLOCK_FRAMES * (size_t)info->channels * sizeof *block);
-    bool ok = block ? resampler_init(&r, info->samplerate, rate, e)
+    float *block = malloc((size_t)BLOCK_FRAMES * (size_t)s->channels * sizeof *block);
+    bool ok = block ? resampler_init(&r, s->rate, rate, e)
                     : err_set(e, ERR_MEMORY, "no memory for a block of samples");
-    ok = ok && read_blocks(file, info, block, max_seconds, &r, e);
+    ok = ok && read_blocks(s, block, max_seconds, &r, e);
     if (ok && r.count == 0)
         ok = err_set(e, ERR_CORRUPT, "no samples in it");
     if (ok) {
-        out->samples = r.out;
-        out->count = r.count;
-        out->source_rate = info->samplerate;
-        out->source_channels = info->channels;
+        *out = (struct audio){r.out, r.count, s->rate, s->channels, ""};
         r.out = NULL;
     }
     free(block);
@@ -140,24 +94,16 @@ bool audio_decode(struct audio *out, const void *bytes, size_t size, int rate, d
                   struct err *e)
 {
     *out = (struct audio){0};
-    const char *container = sniff_container(bytes, size, e);
-    if (!container || !sniff_wav_is_whole(bytes, size, e))
+    const struct container *c = sniff_container(bytes, size, e);
+    if (!c)
         return false;
-
-    SF_VIRTUAL_IO io = {
-        .get_filelen = memory_size, .seek = memory_seek, .read = memory_read, .tell = memory_tell};
-    struct memory_file memory = {.bytes = bytes, .size = (sf_count_t)size};
-    SF_INFO info = {0};
-    SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, &memory);
-    if (!file) /* why is in a global of libsndfile that other threads write too */
-        return err_set(e, ERR_CORRUPT,
-                       "audio: %s whose header is broken, or whose codec is not read; "
-                       "expected for example 16-bit PCM",
-                       container);
-    bool ok = decode(out, file, &info, rate, max_seconds, e) || err_wrap(e, "audio: %s", container);
-    sf_close(file);
+    struct source s = {.memory = {.bytes = bytes, .size = (int64_t)size}};
+    if ((c->check && !c->check(bytes, size, e)) || !source_open(&s, c->kind, e))
+        return err_wrap(e, "audio: %s", c->name);
+    bool ok = decode(out, &s, rate, max_seconds, e) || err_wrap(e, "audio: %s", c->name);
+    source_close(&s);
     if (ok)
-        snprintf(out->source_format, sizeof out->source_format, "%s", container);
+        snprintf(out->source_format, sizeof out->source_format, "%s", c->name);
     return ok;
 }
 

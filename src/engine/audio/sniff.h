@@ -1,21 +1,23 @@
 /* sniff.h: which kind of audio file these bytes are, by their first bytes.
  *
- * Decided before libsndfile sees anything: only the containers of the table reach its parsers, and the ones
- * people send by habit but that it cannot read (m4a, webm, …) are refused by name. */
+ * Decided before any decoder sees anything: only the containers of the table reach one, and what people send
+ * by habit but cannot be read (m4a, webm, …) is refused by name. */
 #ifndef FERRY_ENGINE_AUDIO_SNIFF_H
 #define FERRY_ENGINE_AUDIO_SNIFF_H
 
 #include "base/err.h"
+#include "engine/audio/source.h"
 
 #include <stddef.h>
 
-/* "WAV", "FLAC", "OGG", "MP3", for struct audio. NULL with *e set (ERR_UNSUPPORTED) for anything
- * else; the message lists what works. */
-const char *sniff_container(const unsigned char *bytes, size_t size, struct err *e);
+struct container {
+    const char *name;               /* "WAV", "FLAC", "OGG", "MP3" */
+    const struct source_kind *kind; /* what decodes it; NULL: nothing does */
+    /* What its decoder would not say, or not say well. NULL: nothing to check. */
+    bool (*check)(const unsigned char *bytes, size_t size, struct err *e);
+};
 
-/* False with *e set (ERR_CORRUPT) when a RIFF file's data chunk claims more bytes than follow: libsndfile
- * would quietly read what is there. A size that recorders write when they cannot know it (0, or at least
- * 0x7fff0000) is no claim. Anything else than RIFF is fine. */
-bool sniff_wav_is_whole(const unsigned char *bytes, size_t size, struct err *e);
+/* NULL with *e set (ERR_UNSUPPORTED) for what is not read; the message lists what is. */
+const struct container *sniff_container(const unsigned char *bytes, size_t size, struct err *e);
 
 #endif
