@@ -8,9 +8,9 @@
 #include "base/pages.h"
 #include "engine/layers/linear.h"
 #include "onednn.h"
+#include "options.h"
 #include "rows.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,32 +290,14 @@ static bool run(const struct options *o, struct err *e)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"threads", required_argument, NULL, 'n'},
-        {"cpu", required_argument, NULL, 'c'},
-        {"math", required_argument, NULL, 'm'},
-        {"turns", required_argument, NULL, 't'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct options){.turns = 5};
-    for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;)
-        switch (c) {
-        case 'n':
-            o->threads = atoi(optarg);
-            break;
-        case 'c':
-            o->cpu = optarg;
-            break;
-        case 'm':
-            o->math = optarg;
-            break;
-        case 't':
-            o->turns = atoi(optarg);
-            break;
-        default:
-            return false;
-        }
-    return optind == argc && o->turns > 0 && o->turns <= MAX_TURNS;
+    const struct option_row rows[] = {
+        {"threads", OPTION_NUMBER, &o->threads},
+        {"cpu", OPTION_TEXT, &o->cpu},
+        {"math", OPTION_TEXT, &o->math},
+        {"turns", OPTION_NUMBER, &o->turns},
+    };
+    return options_parse(argc, argv, rows, sizeof rows / sizeof *rows, NULL) && o->turns <= MAX_TURNS;
 }
 
 int main(int argc, char **argv)

@@ -101,9 +101,10 @@ static void run_peak(void *arg, int thread)
     p->rounds(&sink);
 }
 
-/* Operations per nanosecond, over all threads; the best of several tries, or `best` when that is more. */
-static double peak_rate(struct pool *pool, struct peak p, double best)
+/* Operations per nanosecond, over all threads: the best of several tries. */
+static double peak_rate(struct pool *pool, struct peak p)
 {
+    double best = 0;
     for (int i = 0; i < TRIES; i++) {
         uint64_t start = clock_ns();
         pool_run(pool, run_peak, &p);
@@ -119,14 +120,13 @@ static double peak_rate(struct pool *pool, struct peak p, double best)
 static void sample_peaks(struct limits *l, struct pool *pool)
 {
     if (__builtin_cpu_supports("avx512f"))
-        l->f32_gflop_s =
-            peak_rate(pool, (struct peak){f32_rounds_avx512, OPERATIONS(16, SUMS)}, l->f32_gflop_s);
+        l->f32_gflop_s = peak_rate(pool, (struct peak){f32_rounds_avx512, OPERATIONS(16, SUMS)});
     else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        l->f32_gflop_s = peak_rate(pool, (struct peak){f32_rounds_avx2, OPERATIONS(8, 12)}, l->f32_gflop_s);
+        l->f32_gflop_s = peak_rate(pool, (struct peak){f32_rounds_avx2, OPERATIONS(8, 12)});
     if (__builtin_cpu_supports("avx512bf16"))
-        l->bf16_gflop_s = peak_rate(pool, (struct peak){bf16_rounds, OPERATIONS(32, SUMS)}, l->bf16_gflop_s);
+        l->bf16_gflop_s = peak_rate(pool, (struct peak){bf16_rounds, OPERATIONS(32, SUMS)});
     if (__builtin_cpu_supports("avx512vnni"))
-        l->int8_gop_s = peak_rate(pool, (struct peak){int8_rounds, OPERATIONS(64, SUMS)}, l->int8_gop_s);
+        l->int8_gop_s = peak_rate(pool, (struct peak){int8_rounds, OPERATIONS(64, SUMS)});
 }
 
 /* ---- reading ---- */
@@ -207,15 +207,13 @@ static void read_share(void *arg, int thread)
     }
 }
 
-static double read_rate(struct read r, struct pool *pool, double best)
+/* Bytes per nanosecond over all passes. */
+static double read_rate(struct read r, struct pool *pool)
 {
-    for (int i = 0; i < PASSES; i++) {
-        uint64_t start = clock_ns();
+    uint64_t start = clock_ns();
+    for (int i = 0; i < PASSES; i++)
         pool_run(pool, read_share, &r);
-        double rate = (double)share_bytes(&r) * r.threads / (double)(clock_ns() - start);
-        best = rate > best ? rate : best;
-    }
-    return best;
+    return PASSES * (double)share_bytes(&r) * r.threads / (double)(clock_ns() - start);
 }
 
 static void touch(void *arg, size_t begin, size_t end, int thread)
@@ -232,13 +230,14 @@ bool limits_buffer(struct pages *buffer, struct pool *pool, struct err *e)
     return true;
 }
 
-void limits_sample(struct limits *best, const struct pages *buffer, struct pool *pool)
+void limits_sample(struct limits *out, const struct pages *buffer, struct pool *pool)
 {
     static const struct {
         int streams;
         bool ahead;
     } ways[] = {{1, false}, {1, true}, {2, false}, {4, false}, {4, true}};
 
+    *out = (struct limits){0};
     struct read r = {.data = buffer->data,
                      .bytes = buffer->size,
                      .threads = pool_threads(pool),
@@ -246,7 +245,18 @@ void limits_sample(struct limits *best, const struct pages *buffer, struct pool 
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         r.streams = ways[i].streams;
         r.ahead = ways[i].ahead;
-        best->read_gb_s = read_rate(r, pool, best->read_gb_s);
+        double rate = read_rate(r, pool);
+        out->read_gb_s = rate > out->read_gb_s ? rate : out->read_gb_s;
     }
-    sample_peaks(best, pool);
+    sample_peaks(out, pool);
+}
+
+struct limits limits_mean(const struct limits *a, const struct limits *b)
+{
+    return (struct limits){
+        .read_gb_s = (a->read_gb_s + b->read_gb_s) / 2,
+        .bf16_gflop_s = (a->bf16_gflop_s + b->bf16_gflop_s) / 2,
+        .f32_gflop_s = (a->f32_gflop_s + b->f32_gflop_s) / 2,
+        .int8_gop_s = (a->int8_gop_s + b->int8_gop_s) / 2,
+    };
 }

@@ -4,8 +4,8 @@
  *           than the caches, in huge pages; the best of several ways of walking it
  *   peaks   multiply-adds on values that never leave the registers; an a*b+c counts as two operations
  *
- * Noise only ever makes a machine slower, so each member is the best that any sample showed; take samples
- * before and after what they are compared with. */
+ * On a machine with neighbours they change from second to second (memory by half): take a sample before and
+ * one after what is compared with them, and compare with the mean. */
 #ifndef FERRY_BENCH_LIMITS_H
 #define FERRY_BENCH_LIMITS_H
 
@@ -26,7 +26,9 @@ struct limits {
 /* The buffer that is read: 2 GiB, written once so that it is really there. False with *e set. */
 bool limits_buffer(struct pages *buffer, struct pool *pool, struct err *e);
 
-/* Raises each member of *best to what it sees; *best starts zeroed. About half a second. */
-void limits_sample(struct limits *best, const struct pages *buffer, struct pool *pool);
+/* Takes a sample: about a second. */
+void limits_sample(struct limits *out, const struct pages *buffer, struct pool *pool);
+
+struct limits limits_mean(const struct limits *a, const struct limits *b);
 
 #endif

@@ -1,13 +1,12 @@
 /* Makes a model folder of random weights with the real layer sizes of Qwen2-Audio-7B and any depth. */
 #include "gguf_out.h"
 #include "model_texts.h"
+#include "options.h"
 #include "rows.h"
 #include "shards_out.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 static const char usage[] = //
@@ -27,43 +26,18 @@ struct options {
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"layers", required_argument, NULL, 'l'},
-        {"encoder-layers", required_argument, NULL, 'e'},
-        {"text-only", no_argument, NULL, 'x'},
-        {"gguf", required_argument, NULL, 'g'},
-        {"tokenizer", required_argument, NULL, 't'},
-        {"threads", required_argument, NULL, 'n'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct options){.shape = {.layers = 32, .encoder_layers = 32},
                           .tokenizer = "tests/data/models/qwen2-tokenizer",
                           .threads = rows_cpus()};
-    for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;)
-        switch (c) {
-        case 'l':
-            o->shape.layers = atoi(optarg);
-            break;
-        case 'e':
-            o->shape.encoder_layers = atoi(optarg);
-            break;
-        case 'x':
-            o->shape.text_only = true;
-            break;
-        case 'g':
-            o->gguf = optarg;
-            break;
-        case 't':
-            o->tokenizer = optarg;
-            break;
-        case 'n':
-            o->threads = atoi(optarg);
-            break;
-        default:
-            return false;
-        }
-    o->folder = optind + 1 == argc ? argv[optind] : NULL;
-    return o->folder && o->threads > 0;
+    const struct option_row rows[] = {
+        {"layers", OPTION_NUMBER, &o->shape.layers},
+        {"encoder-layers", OPTION_NUMBER, &o->shape.encoder_layers},
+        {"text-only", OPTION_FLAG, &o->shape.text_only},
+        {"gguf", OPTION_TEXT, &o->gguf},
+        {"tokenizer", OPTION_TEXT, &o->tokenizer},
+        {"threads", OPTION_NUMBER, &o->threads},
+    };
+    return options_parse(argc, argv, rows, sizeof rows / sizeof *rows, &o->folder);
 }
 
 static bool make(const struct options *o, struct err *e)
