@@ -112,6 +112,27 @@ static bool is_url(const char *target)
     return strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0;
 }
 
+/* Until the model is there Ctrl-C ends the process as it always does. */
+static bool ask_folder(struct ask *q, struct answer *out, struct err *e)
+{
+    const struct ask_settings *s = &q->settings;
+    struct loaded_model m = {0};
+
+    if (!engine_load(&m, q->target, &s->engine, 1, e))
+        return false;
+    watch_interrupt(q);
+    bool ok = answer_open(out, s->json, s->stats, e) && ask_model(q, &m, out, e) && answer_end(out, e);
+    loaded_model_close(&m);
+    return ok;
+}
+
+static bool ask_service(struct ask *q, struct arena *a, struct answer *out, struct err *e)
+{
+    const struct ask_settings *s = &q->settings;
+    watch_interrupt(q);
+    return answer_open(out, s->json, s->stats, e) && ask_url(q, a, out, e) && answer_end(out, e);
+}
+
 static bool ask(struct ask *q, const char *operand, struct arena *a, struct err *e)
 {
     struct answer answer = {0};
@@ -121,10 +142,7 @@ static bool ask(struct ask *q, const char *operand, struct arena *a, struct err 
                        "what is the question? put it behind %s, or give a recording with --audio", q->target);
     if (!read_question(q, operand, a, e) || !read_audio(q, a, e))
         return false;
-    watch_interrupt(q);
-    bool ok = answer_open(&answer, q->settings.json, q->settings.stats, e) &&
-              (is_url(q->target) ? ask_url(q, a, &answer, e) : ask_folder(q, &answer, e)) &&
-              answer_end(&answer, e);
+    bool ok = is_url(q->target) ? ask_service(q, a, &answer, e) : ask_folder(q, &answer, e);
     answer_close(&answer);
     return ok;
 }

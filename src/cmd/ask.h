@@ -42,7 +42,7 @@ struct ask {
 };
 
 /* Each asks, streams into the answer and returns when it is complete. The arena is scratch. */
-bool ask_folder(const struct ask *q, struct answer *out, struct err *e);
+bool ask_model(const struct ask *q, struct loaded_model *m, struct answer *out, struct err *e);
 bool ask_url(const struct ask *q, struct arena *a, struct answer *out, struct err *e);
 
 /* The request as JSON in OpenAI's form, from malloc. model goes into it. NULL with *e set: a recording in a

@@ -184,7 +184,7 @@ static void man_command(FILE *out, const struct command *c)
 void help_man(FILE *out)
 {
     fputs(".TH FERRY 1 \"\" \"ferry " FERRY_VERSION "\" \"User Commands\"\n", out);
-    fputs(".SH NAME\nferry \\- serve a speaking\\-and\\-listening model from its folder\n", out);
+    fputs(".SH NAME\nferry \\- serve and ask models that listen, from a Hugging Face folder\n", out);
     fputs(".SH SYNOPSIS\n.B ferry\nCOMMAND [options]\n.SH DESCRIPTION\n", out);
     troff(out, about_ferry);
     fputs(".SH COMMANDS\n", out);

@@ -1,4 +1,4 @@
-/* ask_folder.c: the question to a model folder, computed in this process by the same parts as the service. */
+/* ask_model.c: the question to a loaded model, computed in this process by the same parts as the service. */
 #include "base/clock.h"
 #include "cmd/ask.h"
 #include "serve/prepare.h"
@@ -28,6 +28,8 @@ static void take_event(void *arg, const struct event *event)
     struct answer *a = l->out;
 
     switch (event->kind) {
+    case EVENT_STARTED:
+        return;
     case EVENT_TEXT:
         if (l->write_err.kind == ERR_NONE && !answer_text(a, event->text, event->text_size, &l->write_err))
             scheduler_cancel(l->scheduler, l->generation);
@@ -110,32 +112,27 @@ static void fill_request(struct chat_request *r, const struct ask *q, struct req
         r->sampling.temperature = (float)s->temperature;
 }
 
-bool ask_folder(const struct ask *q, struct answer *out, struct err *e)
+bool ask_model(const struct ask *q, struct loaded_model *m, struct answer *out, struct err *e)
 {
     struct request_message messages[2];
     struct request_part parts[OPTION_LIST_MAX + 2];
-    struct loaded_model m = {0};
     struct prepared p = {0};
     struct chat_request r;
     struct api_error refused = {0};
     bool ok = false;
 
-    if (!engine_load(&m, q->target, &q->settings.engine, 1, e))
-        return false;
-    out->start_ms = clock_ms(); /* loading is not answering */
-    snprintf(out->model, sizeof out->model, "%s", m.model.name);
-    chat_request_init(&r, &m.model.config);
+    snprintf(out->model, sizeof out->model, "%s", m->model.name);
+    chat_request_init(&r, &m->model.config);
     fill_request(&r, q, messages, parts);
-    if (prepare_chat(&p, &m, &r, &refused)) {
+    if (prepare_chat(&p, m, &r, &refused)) {
         struct generation_spec spec = prepared_spec(&p, &r);
         for (int i = 0; i < p.warning_count; i++)
             answer_warning(out, p.warnings[i]);
-        out->audio_tokens = p.chat.audio_tokens;
-        ok = generate(q, &m, &spec, out, e);
+        out->audio_tokens = p.audio_tokens;
+        ok = generate(q, m, &spec, out, e);
     } else if (e) {
         *e = refused.err;
     }
     prepared_clear(&p);
-    loaded_model_close(&m);
     return ok;
 }
