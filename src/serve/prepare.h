@@ -41,6 +41,7 @@ struct prepared {
     struct chat chat;
     struct recording *recordings; /* [recording_count], in the order of the conversation */
     int recording_count;
+    int audio_tokens;      /* of all recordings */
     const char **warnings; /* [warning_count] */
     int warning_count;
 };

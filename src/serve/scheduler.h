@@ -38,10 +38,11 @@ struct generation_spec {
 };
 
 enum event_kind {
-    EVENT_TEXT,   /* text of one choice (perhaps none yet, with logprobs of tokens) */
-    EVENT_FINISH, /* one choice is complete */
-    EVENT_DONE,   /* all are: last event */
-    EVENT_FAILED, /* err says why: last event */
+    EVENT_STARTED, /* it has a session; its prompt is being worked on */
+    EVENT_TEXT,    /* text of one choice (perhaps none yet, with logprobs of tokens) */
+    EVENT_FINISH,  /* one choice is complete */
+    EVENT_DONE,    /* all are: last event */
+    EVENT_FAILED,  /* err says why: last event */
 };
 
 enum finish_reason {
@@ -77,7 +78,7 @@ struct event {
 };
 
 /* Called on the scheduler's thread, one event at a time. It must be quick, since everyone waits; it may call
- * scheduler_submit and scheduler_cancel, and generation_free for the generation of a last event. */
+ * scheduler_continue and scheduler_cancel, and generation_free for the generation of a last event. */
 struct sink {
     void (*event)(void *arg, const struct event *event);
     void *arg;
@@ -87,8 +88,8 @@ struct sink {
 struct generation *generation_new(const struct generation_spec *spec, struct sink sink, struct err *e);
 void generation_free(struct generation *g); /* never submitted, or after its last event; NULL is fine */
 
-/* max_waiting: generations that may wait for a session. NULL with *e set. From here on the scheduler's thread
- * is the only one that touches m->engine. */
+/* max_waiting: generations that may wait for a session, at least 1. NULL with *e set. From here on the
+ * scheduler's thread is the only one that touches m->engine. */
 struct scheduler *scheduler_new(struct loaded_model *m, int max_waiting, struct err *e);
 
 /* Fails what is left (ERR_CANCELLED), then ends the thread. NULL is fine. */
@@ -97,6 +98,10 @@ void scheduler_free(struct scheduler *s);
 /* Any thread. False with *e set and no event to come: ERR_BUSY when max_waiting wait already, ERR_CANCELLED
  * when draining. */
 bool scheduler_submit(struct scheduler *s, struct generation *g, struct err *e);
+
+/* From a sink only: the next piece of a request that was let in before goes to the front, whatever the limit.
+ */
+bool scheduler_continue(struct scheduler *s, struct generation *g, struct err *e);
 
 /* Any thread: the generation fails with ERR_CANCELLED within one token. Without effect before it is submitted
  * or after its last event (but it must not be freed yet). */

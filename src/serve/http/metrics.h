@@ -1,0 +1,29 @@
+/* metrics.h: what /metrics tells, in Prometheus' text format 0.0.4. Any thread. */
+#ifndef FERRY_SERVE_HTTP_METRICS_H
+#define FERRY_SERVE_HTTP_METRICS_H
+
+#include "serve/http/bytes.h"
+#include "serve/scheduler.h"
+
+struct metrics;
+
+struct metrics *metrics_new(void); /* NULL: no memory */
+void metrics_free(struct metrics *m);
+
+/* A finished request. route: a constant; seconds: from its head to its last byte; s: zero without generation.
+ */
+void metrics_request(struct metrics *m, const char *route, int status, double seconds,
+                     const struct generation_stats *s);
+
+/* What is true now. */
+struct metrics_now {
+    struct scheduler_load load;
+    int connections;
+    size_t body_bytes;
+    bool ready;
+    const char *version, *math, *cpu; /* of ferry_build_info; cpu "" without a model */
+};
+
+bool metrics_write(struct metrics *m, const struct metrics_now *now, struct bytes *out);
+
+#endif

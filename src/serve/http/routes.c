@@ -1,0 +1,129 @@
+#include "serve/http/state.h"
+
+#include <string.h>
+
+static json_t *model_json(const struct loaded_model *m)
+{
+    return json_pack("{s:s, s:s, s:I, s:s}", "id", m->model.name, "object", "model", "created",
+                     (json_int_t)m->created, "owned_by", "ferry");
+}
+
+static void fail(struct call *c, enum err_kind kind, const char *code, const char *message)
+{
+    struct api_error e = {.code = code};
+    api_refuse(&e, kind, "", "%s", message);
+    call_fail(c, &e);
+}
+
+static struct loaded_model *model_or_fail(struct call *c)
+{
+    struct loaded_model *m = atomic_load(&c->server->model);
+    if (!m)
+        fail(c, ERR_TRANSIENT, "model_loading", "the model is not loaded yet; try again in a moment");
+    return m;
+}
+
+static void answer_models(struct call *c)
+{
+    struct loaded_model *m = model_or_fail(c);
+    if (m)
+        call_reply_json(c, 200, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(m)));
+}
+
+static void answer_model(struct call *c)
+{
+    struct loaded_model *m = model_or_fail(c);
+    const char *name = c->url + strlen(c->route->path);
+    if (!m)
+        return;
+    if (strcmp(name, m->model.name) == 0) {
+        call_reply_json(c, 200, model_json(m));
+        return;
+    }
+    struct api_error e = {.code = "model_not_found"};
+    api_refuse(&e, ERR_NOT_FOUND, "model", "there is no model '%.200s' here, only '%s'", name, m->model.name);
+    call_fail(c, &e);
+}
+
+static void answer_health(struct call *c)
+{
+    call_reply_json(c, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static void answer_ready(struct call *c)
+{
+    if (atomic_load(&c->server->stopping))
+        fail(c, ERR_CANCELLED, NULL, "the service is stopping");
+    else if (model_or_fail(c))
+        call_reply_json(c, 200, json_pack("{s:s}", "status", "ready"));
+}
+
+static void answer_metrics(struct call *c)
+{
+    struct server *s = c->server;
+    struct loaded_model *m = atomic_load(&s->model);
+    struct metrics_now now = {
+        .connections = atomic_load(&s->connections),
+        .body_bytes = atomic_load(&s->body_bytes),
+        .ready = m != NULL,
+        .version = s->opt.version,
+        .math = s->opt.math,
+        .cpu = m ? engine_cpu(m->engine) : "",
+    };
+    if (m)
+        now.load = scheduler_load(s->scheduler);
+    now.load.waiting += worker_waiting(s->worker);
+    struct bytes page = {0};
+    if (metrics_write(s->metrics, &now, &page))
+        call_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", page.data, page.size);
+    else
+        fail(c, ERR_MEMORY, NULL, "no memory for the metrics page");
+    bytes_clear(&page);
+}
+
+static const struct route routes[] = {
+    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat},
+    {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART,
+     answer_transcription},
+    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models},
+    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model},
+    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health},
+    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready},
+    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics},
+};
+
+static bool path_matches(const struct route *r, const char *url)
+{
+    return r->prefix ? strncmp(url, r->path, strlen(r->path)) == 0 && url[strlen(r->path)]
+                     : strcmp(url, r->path) == 0;
+}
+
+static bool method_matches(const struct route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+const struct route *route_find(const char *method, const char *url, const char **allow, struct api_error *e)
+{
+    *allow = NULL;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        const struct route *r = &routes[i];
+        if (!path_matches(r, url))
+            continue;
+        if (method_matches(r, method))
+            return r;
+        *allow = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
+    }
+    if (*allow) {
+        e->status = 405;
+        e->code = "method_not_allowed";
+        api_refuse(e, ERR_USAGE, "", "%.20s is not allowed on %.100s, expected %s", method, url, *allow);
+    } else {
+        e->code = "unknown_url";
+        api_refuse(e, ERR_NOT_FOUND, "",
+                   "there is no %.20s %.100s here; the API is under /v1/chat/completions, "
+                   "/v1/audio/transcriptions and /v1/models",
+                   method, url);
+    }
+    return NULL;
+}
