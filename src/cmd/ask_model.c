@@ -1,5 +1,4 @@
 /* ask_model.c: the question to a loaded model, computed in this process by the same parts as the service. */
-#include "base/clock.h"
 #include "cmd/ask.h"
 #include "serve/prepare.h"
 #include "serve/scheduler.h"
@@ -7,7 +6,6 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 /* Between the scheduler's thread and the one that waits. */
@@ -105,9 +103,8 @@ static void fill_request(struct chat_request *r, const struct ask *q, struct req
     messages[r->message_count++] = (struct request_message){"user", parts, n};
     r->messages = messages;
     r->max_tokens = s->max_tokens;
+    r->has_seed = s->seed != ASK_SEED_UNSET;
     r->sampling.seed = (uint64_t)s->seed;
-    if (s->seed == ASK_SEED_UNSET && getrandom(&r->sampling.seed, sizeof r->sampling.seed, 0) < 0)
-        r->sampling.seed = clock_ns();
     if (s->temperature >= 0)
         r->sampling.temperature = (float)s->temperature;
 }

@@ -167,20 +167,20 @@ static void service_refusal_reaches_the_asker(void **state)
     struct outcome *o = malloc(sizeof *o);
     char url[64];
     struct program service;
-    setenv("FERRY_API_KEY", "right", 1);
+    setenv("FERRY_API_KEY", "sesame-1", 1);
     snprintf(url, sizeof url, "http://127.0.0.1:%d", program_serve(&service, *state, TINY));
     program_run(*state, WORDS("ask", url, "--temperature", "0", "--max-tokens", "1", "Hi"), NULL, o);
     assert_int_equal(o->code, 0);
-    setenv("FERRY_API_KEY", "wrong", 1);
+    setenv("FERRY_API_KEY", "sesame-2", 1);
     program_run(*state, WORDS("ask", url, "Hi"), NULL, o);
     unsetenv("FERRY_API_KEY");
     assert_int_equal(o->code, 1);
     assert_non_null(strstr(o->err, "ferry: ask: the service wants a key, set FERRY_API_KEY: HTTP 401: "));
-    assert_null(strstr(o->err, "wrong"));
+    assert_null(strstr(o->err, "sesame"));
     kill(service.pid, SIGINT);
     program_finish(&service, NULL, o);
     assert_int_equal(o->code, 0);
-    assert_null(strstr(o->err, "right"));
+    assert_null(strstr(o->err, "sesame"));
     free(o);
 }
 
