@@ -48,7 +48,8 @@ struct candidate {
 };
 size_t sampler_candidates(struct sampler *s, const float *logits, struct candidate *out, size_t room);
 
-/* Log-probability of an id under softmax(logits), raw, as OpenAI reports it; and the n most likely ids. */
+/* Log-probability of an id under softmax(logits), raw, as OpenAI reports it; and the n most likely ids by
+ * falling probability (id -1 where fewer than n have any). */
 struct token_logprob {
     int id;
     float logprob;
