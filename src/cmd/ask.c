@@ -68,10 +68,13 @@ static void interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* The first Ctrl-C asks to stop, the second ends the process. */
+/* The first Ctrl-C asks to stop, the second ends the process. Where it was ignored from the start (nohup, a
+ * shell's background jobs) it stays so. */
 static void watch_interrupt(struct ask *q)
 {
-    struct sigaction a = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction before, a = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler == SIG_IGN)
+        return;
     sigaction(SIGINT, &a, NULL);
     q->stop = &interrupted;
 }

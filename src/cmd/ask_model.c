@@ -75,7 +75,9 @@ static bool generate(const struct ask *q, struct loaded_model *m, const struct g
         wait_for_end(&l, q->stop);
         const struct err *failed = l.write_err.kind != ERR_NONE ? &l.write_err : &l.failed;
         ok = failed->kind == ERR_NONE;
-        if (!ok && e)
+        if (failed->kind == ERR_CANCELLED)
+            err_set(e, ERR_CANCELLED, "interrupted");
+        else if (!ok && e)
             *e = *failed;
     }
     generation_free(l.generation);

@@ -102,6 +102,16 @@ static bool refused(const struct http_reply *r, struct err *e)
     return false;
 }
 
+/* True when the answer is a 2xx. */
+static bool send_request(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
+{
+    if (http_send(h, q, r, e))
+        return r->status / 100 == 2 || refused(r, e);
+    if (r->status == 0 && e && e->kind == ERR_TRANSIENT)
+        err_wrap(e, "no answer from %s", q->url);
+    return false;
+}
+
 static bool collect(void *arg, const char *bytes, size_t size, struct err *e)
 {
     FILE *f = arg;
@@ -138,7 +148,7 @@ static char *first_model(struct http *h, struct http_request q, struct arena *a,
     q.arg = f;
     if (!f || !q.url)
         err_set(e, ERR_MEMORY, "no memory for the list of models");
-    else if (http_send(h, &q, &r, e) && (r.status / 100 == 2 || refused(&r, e))) {
+    else if (send_request(h, &q, &r, e)) {
         fflush(f);
         list = json_loadb(text, size, 0, NULL);
         if (json_unpack(list, "{s:[{s:s}]}", "data", "id", &id) == 0)
@@ -175,7 +185,7 @@ static bool post(struct http *h, struct http_request q, struct answer *out, stru
     q.accept = "text/event-stream";
     q.on_data = take_bytes;
     q.arg = &r;
-    bool ok = r.sse && http_send(h, &q, &reply, e) && (reply.status / 100 == 2 || refused(&reply, e));
+    bool ok = r.sse && send_request(h, &q, &reply, e);
     if (ok && !r.done)
         ok = err_set(e, ERR_TRANSIENT, "the answer ended early; try again");
     sse_free(r.sse);

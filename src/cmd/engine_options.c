@@ -1,8 +1,11 @@
 #include "cmd/engine_options.h"
 
+#include "base/file.h"
 #include "cmd/cores.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CPU_CHOICES "ref|avx2|avx512"
 
@@ -54,17 +57,24 @@ static const struct option rows[] = {
 
 const struct option_group engine_group = {"Engine", rows, sizeof rows / sizeof *rows};
 
-/* gs://…, hf://…: what later versions will load from. */
-static bool refuse_scheme(const char *folder, struct err *e)
+#define WHAT_IS_A_FOLDER "expected the path of a model folder (config.json, *.safetensors, tokenizer files)"
+
+/* Tells those who take a folder for something else (gs://…, a name on the hub, a file) what is expected. */
+static bool check_folder(const char *folder, struct err *e)
 {
     const char *colon = strstr(folder, "://");
-    if (!colon)
-        return true;
-    return err_set(
-        e, ERR_UNSUPPORTED,
-        "%s: %.*s:// is not something this version loads from; expected the path of a model folder "
-        "(config.json, *.safetensors, tokenizer files)",
-        folder, (int)(colon - folder), folder);
+    char config[4096];
+    struct stat st;
+
+    if (colon)
+        return err_set(e, ERR_UNSUPPORTED, "%s: this version does not load from %.*s://; " WHAT_IS_A_FOLDER,
+                       folder, (int)(colon - folder), folder);
+    if (stat(folder, &st) != 0)
+        return err_errno(e, "%s: " WHAT_IS_A_FOLDER, folder);
+    snprintf(config, sizeof config, "%s/config.json", folder);
+    if (!file_exists(config))
+        return err_set(e, ERR_NOT_FOUND, "%s: there is no config.json in it; " WHAT_IS_A_FOLDER, folder);
+    return true;
 }
 
 const char *engine_math_name(const struct engine_settings *s)
@@ -89,5 +99,5 @@ bool engine_load(struct loaded_model *m, const char *folder, const struct engine
         .parallel = parallel,
         .cpu = named ? cpu : NULL,
     };
-    return refuse_scheme(folder, e) && loaded_model_open(m, folder, engine_threads(s), &o, e);
+    return check_folder(folder, e) && loaded_model_open(m, folder, engine_threads(s), &o, e);
 }

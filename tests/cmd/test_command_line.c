@@ -21,6 +21,8 @@
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+#define EXPECTED "expected the path of a model folder (config.json, *.safetensors, tokenizer files)"
+
 static const struct {
     const char *words[6];
     int code;
@@ -45,9 +47,11 @@ static const struct {
     {{"ask", TINY, "--audio", "data/none.wav"}, 1, "ferry: ask: data/none.wav: No such file or directory\n"},
     {{"ask", "gs://bucket/model", "?"},
      1,
-     "ferry: ask: gs://bucket/model: gs:// is not something this version loads from; expected the path of a "
-     "model "
-     "folder (config.json, *.safetensors, tokenizer files)\n"},
+     "ferry: ask: gs://bucket/model: this version does not load from gs://; " EXPECTED "\n"},
+    {{"ask", "data", "?"}, 1, "ferry: ask: data: there is no config.json in it; " EXPECTED "\n"},
+    {{"ask", "Qwen/Qwen2-Audio-7B", "?"},
+     1,
+     "ferry: ask: Qwen/Qwen2-Audio-7B: " EXPECTED ": No such file or directory\n"},
     {{"ask", "http://me:pass@127.0.0.1/", "?"},
      2,
      "ferry: ask: the address contains a name or password; put the key in FERRY_API_KEY instead\n"},
