@@ -14,7 +14,8 @@
  * Transcription: each window of the audio is a conversation of its own, one user message of the audio and the
  * instruction TRANSCRIPTION_PROMPT, greedy and without repetition penalty unless `temperature` is given. The
  * request's `prompt` replaces the instruction; `language` adds "The language is …." to it. The pieces are
- * joined by spaces; in verbose_json each window is a segment.
+ * joined by spaces; in verbose_json each window is a segment. A window is written in at most as many tokens
+ * as it has audio tokens and 64 more; one that was cut there is named in "warnings".
  *
  * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace. */
 #ifndef FERRY_SERVE_SERVER_H

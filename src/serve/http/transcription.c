@@ -10,12 +10,17 @@
 
 enum { ARENA_BYTES = 256 << 20, TEXT_BYTES = 16 << 20 };
 
+/* A window may be written down in as many tokens as it has audio tokens (25 a second, several times the pace
+ * of speech) and some: a model that goes on has lost itself in a loop. */
+enum { EXTRA_TOKENS = 64 };
+
 /* One window of the audio and what was heard in it. */
 struct segment {
     struct chat chat;
     struct bytes text;
     double logprob_sum;
     json_t *tokens; /* array of ids */
+    bool cut;       /* it went on beyond EXTRA_TOKENS */
 };
 
 struct transcription {
@@ -79,6 +84,19 @@ static json_t *segment_json(const struct transcription *t, int i)
                      count ? s->logprob_sum / (double)count : 0.0, "compression_ratio", "no_speech_prob");
 }
 
+static void add_warnings(const struct transcription *t, json_t *body)
+{
+    for (int i = 0; i < t->recording.clip_count; i++) {
+        if (!t->segments[i].cut)
+            continue;
+        json_t *warnings = json_object_get(body, "warnings");
+        if (!warnings && json_object_set_new(body, "warnings", warnings = json_array()) != 0)
+            return;
+        json_array_append_new(warnings,
+                              json_sprintf("segment %d: the model did not come to an end and was cut", i));
+    }
+}
+
 static json_t *verbose_json(const struct transcription *t)
 {
     json_t *segments = json_array();
@@ -132,6 +150,13 @@ static void add_text(struct transcription *t, const struct event *event)
         json_decref(logprobs);
 }
 
+static void stream_done(struct transcription *t, json_t *body)
+{
+    json_object_set_new(body, "type", json_string("transcript.text.done"));
+    call_stream_event(t->call, body);
+    call_stream_end(t->call, "");
+}
+
 static void finish(struct transcription *t)
 {
     struct call *c = t->call;
@@ -139,17 +164,16 @@ static void finish(struct transcription *t)
     if (t->failed) {
         api_refuse(&e, ERR_MEMORY, "", "no memory left for the transcript");
         call_fail(c, &e);
-    } else if (t->request.stream) {
-        json_t *done = plain_json(t);
-        json_object_set_new(done, "type", json_string("transcript.text.done"));
-        call_stream_event(c, done);
-        call_stream_end(c, "");
-    } else if (t->request.format == TRANSCRIPT_TEXT) {
+    } else if (!t->request.stream && t->request.format == TRANSCRIPT_TEXT) {
         bytes_add(&t->text, "\n", 1, TEXT_BYTES + 1);
         call_reply(c, 200, "text/plain; charset=utf-8", t->text.data, t->text.size);
     } else {
-        call_reply_json(c, 200,
-                        t->request.format == TRANSCRIPT_VERBOSE_JSON ? verbose_json(t) : plain_json(t));
+        json_t *body = t->request.format == TRANSCRIPT_VERBOSE_JSON ? verbose_json(t) : plain_json(t);
+        add_warnings(t, body);
+        if (t->request.stream)
+            stream_done(t, body);
+        else
+            call_reply_json(c, 200, body);
     }
 }
 
@@ -184,6 +208,8 @@ static void on_event(void *arg, const struct event *event)
         call_stream_begin(t->call);
     else if (event->kind == EVENT_TEXT)
         add_text(t, event);
+    else if (event->kind == EVENT_FINISH)
+        t->segments[t->current].cut = event->finish == FINISH_LENGTH;
     else if (event->kind == EVENT_DONE || event->kind == EVENT_FAILED)
         on_last(t, event);
 }
@@ -200,6 +226,7 @@ static bool next_window(struct transcription *t, bool first, struct api_error *e
 {
     struct scheduler *s = t->call->server->scheduler;
     t->spec.prompt = t->segments[t->current].chat.prompt;
+    t->spec.max_tokens = t->segments[t->current].chat.audio_tokens + EXTRA_TOKENS;
     t->generation = generation_new(&t->spec, (struct sink){on_event, t}, &e->err);
     if (!t->generation)
         return false;
