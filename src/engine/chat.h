@@ -44,8 +44,8 @@ bool chat_render(struct chat *out, const struct tokenizer *t, const struct model
                  const struct chat_message *messages, int count, const char *default_system, struct err *e);
 void chat_clear(struct chat *c);
 
-/* The same as text with one placeholder per clip, as the reference's template prints it: for tests, logs. NULL
- * with *e set. */
+/* The same as text with one placeholder per clip, as the reference's template prints it: for tests, logs.
+ * NULL with *e set. */
 char *chat_text(struct arena *a, const struct chat_message *messages, int count, const char *default_system,
                 struct err *e);
 

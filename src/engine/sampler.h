@@ -34,7 +34,8 @@ struct sampler;
 
 /* prompt: the ids the repetition penalty counts, placeholders included. NULL with *e set: a value out of
  * range (named), or no memory. */
-struct sampler *sampler_new(const struct sampling *o, int vocab, const int *prompt, int prompt_count, struct err *e);
+struct sampler *sampler_new(const struct sampling *o, int vocab, const int *prompt, int prompt_count,
+                            struct err *e);
 void sampler_free(struct sampler *s); /* NULL is fine */
 
 /* Picks the next id from raw logits [vocab], which stay as they are, and remembers it. NaN anywhere: -1. */
@@ -54,7 +55,7 @@ struct token_logprob {
     int id;
     float logprob;
 };
-void logprobs_top(const float *logits, int vocab, int id, struct token_logprob *chosen, struct token_logprob *top,
-                  int n);
+void logprobs_top(const float *logits, int vocab, int id, struct token_logprob *chosen,
+                  struct token_logprob *top, int n);
 
 #endif

@@ -28,7 +28,8 @@ void ids_clear(struct ids *ids);
 
 enum token_specials {
     SPECIALS_AS_TEXT,   /* text that spells an added token is text: for everything a user wrote */
-    SPECIALS_AS_TOKENS, /* added tokens are cut out by exact match: for templates, and what the reference does */
+    SPECIALS_AS_TOKENS, /* added tokens are cut out by exact match: for templates, and what the reference does
+                         */
 };
 
 /* Appends the ids of text[0..size). Invalid UTF-8 is refused (ERR_USAGE). */
@@ -56,7 +57,8 @@ struct detokenizer {
 /* The characters that token id completes: appended to out (room bytes), the count returned. room must be at
  * least detokenizer_room(size of the token's bytes). */
 size_t detokenizer_push(struct detokenizer *d, const char *bytes, size_t size, char *out);
-size_t detokenizer_finish(struct detokenizer *d, char *out); /* what was held back, as U+FFFD; at most 3 bytes each */
+size_t detokenizer_finish(struct detokenizer *d,
+                          char *out); /* what was held back, as U+FFFD; at most 3 bytes each */
 static inline size_t detokenizer_room(size_t size)
 {
     return (size + 4) * 3;

@@ -6,7 +6,7 @@
 /* Knuth, Morris, Pratt: how much of the string the text ends with, and where to go on when the next byte
  * does not fit. */
 struct pattern {
-    char *text;     /* [size] and a NUL */
+    char *text;    /* [size] and a NUL */
     int *fallback; /* [size + 1]: the longest shorter beginning that the first i bytes end with */
     int size, matched;
 };
