@@ -292,7 +292,7 @@ static inline void vec_bf16_to_f32(float *y, const bf16 *x, size_t n)
     for (; i + VW <= n; i += VW)
         store(y + i, (vf)(__builtin_convertvector(*(const vh_any *)(x + i), vi) << 16));
     for (; i < n; i++)
-        y[i] = ((vf)((vi){0} + ((int32_t)x[i] << 16)))[0];
+        y[i] = ((vf)((vi){0} + (int32_t)((uint32_t)x[i] << 16)))[0];
 }
 
 static inline void vec_f32_to_bf16(bf16 *y, const float *x, size_t n)
