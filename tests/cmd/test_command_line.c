@@ -59,25 +59,25 @@ static const struct {
 
 static void what_makes_no_sense_gets_one_line_and_a_code(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         program_run(*state, refused[i].words, NULL, o);
         assert_string_equal(o->err, refused[i].err);
         assert_string_equal(o->out, "");
         assert_int_equal(o->code, refused[i].code);
     }
-    free(o);
 }
 
 static void missing_model_ends_the_service_with_the_reason(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     program_run(*state, WORDS("serve", "data/nothing-here", "--port", "0", "--log", "off"), NULL, o);
     assert_int_equal(o->code, 1);
     assert_int_equal(strncmp(o->err, "ferry: serve: ", 14), 0);
     assert_non_null(strstr(o->err, "data/nothing-here"));
     assert_non_null(strstr(o->err, "No such file or directory"));
-    free(o);
 }
 
 static void help_of_every_command_goes_to_stdout(void **state)
@@ -93,7 +93,8 @@ static void help_of_every_command_goes_to_stdout(void **state)
         {{"help", "--man"}, ".TH FERRY 1"},
         {{"--version"}, "ferry "},
     };
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         program_run(*state, cases[i].words, NULL, o);
         assert_int_equal(o->code, 0);
@@ -105,7 +106,6 @@ static void help_of_every_command_goes_to_stdout(void **state)
             assert_false(end > line && end[-1] == ' ');
         }
     }
-    free(o);
 }
 
 /* The golden's answer, repetition penalty 1.1 as the folder's generation_config says. From malloc. */
@@ -124,19 +124,20 @@ static char *golden_answer(void)
 
 static void folder_answers_as_the_reference_does(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     char *expected = golden_answer();
     program_run(*state, WORDS("ask", TINY, "--math", "exact", GREEDY), NULL, o);
     assert_string_equal(o->err, "");
     assert_string_equal(o->out, expected);
     assert_int_equal(o->code, 0);
     free(expected);
-    free(o);
 }
 
 static void service_answers_the_same_and_ends_on_sigterm(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     char *expected = golden_answer(), url[64];
     struct program service;
     snprintf(url, sizeof url, "http://127.0.0.1:%d", program_serve(&service, *state, TINY));
@@ -163,12 +164,12 @@ static void service_answers_the_same_and_ends_on_sigterm(void **state)
     assert_int_equal(o->code, 0);
     assert_non_null(strstr(o->err, "\"message\":\"stopped\""));
     free(expected);
-    free(o);
 }
 
 static void service_refusal_reaches_the_asker(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     char url[64];
     struct program service;
     setenv("FERRY_API_KEY", "sesame-1", 1);
@@ -185,44 +186,41 @@ static void service_refusal_reaches_the_asker(void **state)
     program_finish(&service, NULL, o);
     assert_int_equal(o->code, 0);
     assert_null(strstr(o->err, "sesame"));
-    free(o);
 }
 
 static void question_comes_from_stdin(void **state)
 {
-    struct outcome *o = malloc(sizeof *o), *p = malloc(sizeof *p);
+    static struct outcome first, second;
+    struct outcome *o = &first, *p = &second;
     program_run(*state, WORDS("ask", TINY, "-t0", "-n8", "-"), "What is said?", o);
     program_run(*state, WORDS("ask", TINY, "-t0", "-n8", "What is said?"), NULL, p);
     assert_int_equal(o->code, 0);
     assert_string_equal(o->err, "");
     assert_string_equal(o->out, p->out);
-    free(o);
-    free(p);
 }
 
 static void same_seed_gives_the_same_answer(void **state)
 {
-    struct outcome *o = malloc(sizeof *o), *p = malloc(sizeof *p);
+    static struct outcome first, second;
+    struct outcome *o = &first, *p = &second;
     program_run(*state, WORDS("ask", TINY, "--seed", "7", "-n16", "-t1", "--stats", "Tell me."), NULL, o);
     program_run(*state, WORDS("ask", TINY, "--seed", "7", "-n16", "-t1", "Tell me."), NULL, p);
     assert_int_equal(o->code, 0);
     assert_string_equal(o->out, p->out);
     assert_string_equal(p->err, "");
     assert_non_null(strstr(o->err, "first text after "));
-    free(o);
-    free(p);
 }
 
 static void answer_nobody_reads_is_an_error(void **state)
 {
-    struct outcome *o = malloc(sizeof *o);
+    static struct outcome outcome;
+    struct outcome *o = &outcome;
     struct program p;
     program_start(&p, *state, WORDS("ask", TINY, "-n100", "Tell me."));
     close(p.out);
     p.out = open("/dev/null", O_RDONLY | O_CLOEXEC);
     program_finish(&p, NULL, o);
     assert_true(o->code == 128 + SIGPIPE || o->code == 1);
-    free(o);
 }
 
 static char *ferry; /* what is tested, for the fixtures */
