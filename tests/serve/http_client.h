@@ -8,7 +8,7 @@
 struct reply {
     int status; /* 0: the connection ended without a whole reply head */
     char head[4096];
-    char body[262144]; /* chunked bodies joined */
+    char body[4 << 20]; /* chunked bodies joined */
     size_t size;
     bool whole; /* up to Content-Length, or to the last chunk */
 };

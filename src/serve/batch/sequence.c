@@ -159,6 +159,19 @@ static int covered_tokens(const struct sequence *q, bool cut)
     return n;
 }
 
+/* The reports of the first n held tokens, which are held no longer. NULL: no memory. */
+static struct token_report *take_reports(struct sequence *q, int n)
+{
+    struct token_report *reports = malloc((size_t)n * sizeof *reports);
+    if (!reports)
+        return NULL;
+    for (int i = 0; i < n; i++)
+        reports[i] = q->held[i].report;
+    q->held_count -= n;
+    memmove(q->held, q->held + n, (size_t)q->held_count * sizeof *q->held);
+    return reports;
+}
+
 /* The next size bytes of text_out. */
 static bool emit(struct sequence *q, size_t size, bool cut, const struct sink *sink, struct err *e)
 {
@@ -167,13 +180,9 @@ static bool emit(struct sequence *q, size_t size, bool cut, const struct sink *s
     int n = covered_tokens(q, cut);
     if (size == 0 && n == 0)
         return true;
-    struct token_report *tokens = n ? malloc((size_t)n * sizeof *tokens) : NULL;
-    if (n && !tokens)
+    struct token_report *tokens = NULL;
+    if (n > 0 && !(tokens = take_reports(q, n)))
         return no_memory(e);
-    for (int i = 0; i < n; i++)
-        tokens[i] = q->held[i].report;
-    q->held_count -= n;
-    memmove(q->held, q->held + n, (size_t)q->held_count * sizeof *q->held);
     struct event event = {.kind = EVENT_TEXT,
                           .choice = q->choice,
                           .text = q->text_out.data,
