@@ -6,6 +6,7 @@
 #include "cmd/commands.h"
 #include "cmd/engine_options.h"
 #include "cmd/terminal.h"
+#include "model/memory_room.h"
 #include "serve/server.h"
 
 #include <errno.h>
@@ -128,6 +129,16 @@ static void announce_port(const struct service *v)
     }
 }
 
+/* The cache is taken page by page as answers grow: what is missing would show only under load. */
+static void warn_of_memory(const struct engine_memory *m)
+{
+    uint64_t room = memory_room();
+    if (m->kv_bytes + m->scratch_bytes > room)
+        log_warning("memory may run out: lower --parallel or --context, or keep the cache in q8 (--kv q8)",
+                    LOG_INT("kv_bytes", m->kv_bytes), LOG_INT("scratch_bytes", m->scratch_bytes),
+                    LOG_INT("available_bytes", room), LOG_END);
+}
+
 static void announce_model(const struct service *v)
 {
     const struct engine *g = v->model.engine;
@@ -140,6 +151,7 @@ static void announce_model(const struct service *v)
              LOG_INT("parallel", engine_parallel(g)), LOG_INT("weight_bytes", m.weight_bytes),
              LOG_INT("kv_bytes", m.kv_bytes), LOG_INT("scratch_bytes", m.scratch_bytes),
              LOG_NUM("ready_ms", ms), LOG_END);
+    warn_of_memory(&m);
     if (terminal_is(STDOUT_FILENO)) {
         printf("Ready after %.0f ms. In another terminal: ferry ask http://localhost:%d \"Hello!\"\n", ms,
                server_port(v->server));
