@@ -11,6 +11,7 @@
 
 #include "serve/api_error.h"
 #include "serve/http/bytes.h"
+#include "serve/parse/multipart.h"
 #include "serve/scheduler.h"
 
 #include <jansson.h>
@@ -19,7 +20,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-struct form;
 struct route;
 struct server;
 
@@ -45,9 +45,9 @@ struct call {
 
     /* what came; the HTTP thread's, then the worker's */
     struct bytes body;
-    size_t body_bytes;        /* counted in the server's budget */
-    struct form *form;        /* multipart bodies */
-    struct api_error refusal; /* refused while receiving; kind ERR_NONE: not */
+    size_t body_bytes;                 /* counted in the server's budget */
+    char boundary[MULTIPART_BOUNDARY]; /* of multipart bodies */
+    struct api_error refusal;          /* refused while receiving; kind ERR_NONE: not */
 
     pthread_mutex_t mutex; /* guards the rest */
     enum call_phase phase;

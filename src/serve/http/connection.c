@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "serve/http/form.h"
 #include "serve/http/headers.h"
 #include "serve/http/state.h"
 
@@ -136,7 +135,8 @@ static bool check_head(struct call *c, const char *method)
         return too_large(c);
     if (!check_type(c) || !check_queue(c))
         return false;
-    if (c->route->body == BODY_MULTIPART && !(c->form = form_new(c->connection)))
+    if (c->route->body == BODY_MULTIPART &&
+        !multipart_boundary(header(c->connection, MHD_HTTP_HEADER_CONTENT_TYPE), c->boundary))
         return refuse(c, 400, ERR_USAGE, NULL,
                       "Content-Type has no boundary, expected multipart/form-data; boundary=…");
     return true;
@@ -192,8 +192,6 @@ static bool keep(struct call *c, const char *data, size_t size)
     if (!budget_take(s, size))
         return refuse(c, 503, ERR_BUSY, "overloaded", "too many uploads at once; try again later");
     c->body_bytes += size;
-    if (c->form)
-        return form_add(c->form, data, size, &c->refusal.err);
     return bytes_add(&c->body, data, size, s->opt.body_bytes) ||
            refuse(c, 503, ERR_MEMORY, NULL, "no memory left for this upload");
 }
@@ -207,8 +205,6 @@ static void receive(struct call *c, const char *data, size_t size)
 
 void call_forget_body(struct call *c)
 {
-    form_free(c->form);
-    c->form = NULL;
     bytes_clear(&c->body);
     atomic_fetch_sub(&c->server->body_bytes, c->body_bytes);
     c->body_bytes = 0;
@@ -231,8 +227,6 @@ static void hand_over(struct call *c)
 
 static enum MHD_Result answer(struct call *c)
 {
-    if (c->refusal.err.kind == ERR_NONE && c->form)
-        form_end(c->form, &c->refusal.err);
     if (c->refusal.err.kind == ERR_NONE && c->route->body != BODY_NONE && check_queue(c)) {
         hand_over(c);
         return MHD_YES;

@@ -1,6 +1,5 @@
 /* POST /v1/audio/transcriptions: one generation per window of audio, one after another. */
 #include "serve/http/answer.h"
-#include "serve/http/form.h"
 #include "serve/http/state.h"
 #include "serve/parse/transcription_form.h"
 #include "serve/prepare.h"
@@ -275,13 +274,15 @@ static bool render(struct transcription *t, struct api_error *e)
 
 static bool parse(struct transcription *t, struct api_error *e)
 {
-    struct form *f = t->call->form;
-    struct form_value values[FORM_MAX_FIELDS];
-    for (int i = 0; i < form_count(f); i++) {
-        const struct form_field *v = form_field(f, i);
-        values[i] = (struct form_value){v->name, v->value.data, v->value.size};
-    }
-    return transcription_request_read(&t->request, values, form_count(f), t->model->model.name, e);
+    const struct call *c = t->call;
+    struct multipart_part parts[MULTIPART_MAX_PARTS];
+    struct form_value values[MULTIPART_MAX_PARTS];
+    int count;
+    if (!multipart_parse(c->body.data ? c->body.data : "", c->body.size, c->boundary, parts, &count, &e->err))
+        return false;
+    for (int i = 0; i < count; i++)
+        values[i] = (struct form_value){parts[i].name, parts[i].data, parts[i].size};
+    return transcription_request_read(&t->request, values, count, t->model->model.name, e);
 }
 
 static bool prepare(struct transcription *t, struct api_error *e)

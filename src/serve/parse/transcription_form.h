@@ -10,7 +10,7 @@
 enum transcript_format { TRANSCRIPT_JSON, TRANSCRIPT_TEXT, TRANSCRIPT_VERBOSE_JSON };
 
 struct transcription_request {
-    const void *file; /* points into the form */
+    const void *file; /* points into the values */
     size_t file_size;
     const char *prompt; /* NULL: the default; else prompt_size bytes of UTF-8 */
     size_t prompt_size;
@@ -21,7 +21,7 @@ struct transcription_request {
     bool logprobs; /* include[]=logprobs */
 };
 
-/* One field as it stands in the form; name without a trailing []. */
+/* One field as it stands in the form; names of lists may end in []. */
 struct form_value {
     const char *name;
     const char *data;
