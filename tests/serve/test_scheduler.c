@@ -326,8 +326,8 @@ static void a_full_queue_is_busy_and_a_cancelled_request_makes_room(void **state
     wait_last(running);
     assert_int_equal(running->err.kind, ERR_CANCELLED);
     wait_text(refused, 1); /* its session is free again */
+    scheduler_free(s);     /* fails the rest */
     assert_int_equal(refused->started, 1);
-    scheduler_free(s); /* fails the rest */
     assert_true(refused->failed);
     assert_non_null(strstr(refused->err.text, "stopping"));
     struct generation *all[] = {first, second, third};
