@@ -9,7 +9,7 @@ struct mel {
     const float *data; /* [bins][stride] f32, bin by bin */
     int stride;        /* stored frames = frames + 2 */
     int bins;
-    int frames;        /* valid frames m, 0..window_frames */
+    int frames; /* valid frames m, 0..window_frames */
 };
 
 /* Conv frames and audio tokens of m valid mel frames (WhisperFeatureExtractor and
