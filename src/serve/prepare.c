@@ -55,7 +55,7 @@ static bool choose_windows(struct recording *r, const struct loaded_model *m, en
 }
 
 bool recording_read(struct recording *r, const struct loaded_model *m, const void *bytes, size_t size,
-                    enum long_audio when_long, struct arena *a, struct api_error *e)
+                    enum long_audio when_long, double max_seconds, struct arena *a, struct api_error *e)
 {
     *r = (struct recording){0};
     if (!m->mel)
@@ -63,8 +63,11 @@ bool recording_read(struct recording *r, const struct loaded_model *m, const voi
                           m->model.name);
     const struct mel_config *c = &m->model.config.mel;
     struct audio audio = {0};
-    if (!audio_decode(&audio, bytes, size, c->sample_rate, PREPARE_MAX_AUDIO_SECONDS, &e->err))
+    if (!audio_decode(&audio, bytes, size, c->sample_rate, max_seconds, &e->err)) {
+        if (e->err.kind == ERR_LIMIT)
+            e->code = "audio_too_long";
         return false;
+    }
     r->seconds = (double)audio.count / c->sample_rate;
     r->window_count = windows_of(audio.count, c);
     bool ok = choose_windows(r, m, when_long, e) && compute_clips(r, m, &audio, a, e);
@@ -91,13 +94,24 @@ static bool warn_truncated(struct prepared *p, const struct recording *r, const 
     return true;
 }
 
+/* More of it cannot fit into the context, so it need not be decoded to its end. */
+static double useful_seconds(const struct loaded_model *m, enum long_audio when_long)
+{
+    const struct mel_config *c = &m->model.config.mel;
+    double window = (double)c->window_samples / c->sample_rate;
+    double fits = engine_context(m->engine) * window / mel_tokens(c->window_frames);
+    return when_long == LONG_AUDIO_TRUNCATE || fits > PREPARE_MAX_AUDIO_SECONDS ? PREPARE_MAX_AUDIO_SECONDS
+                                                                                : fits;
+}
+
 /* One audio part of the request into one of the chat. */
 static bool prepare_audio(struct prepared *p, const struct loaded_model *m, const struct request_part *from,
                           enum long_audio when_long, const char *where, struct chat_part *to,
                           struct api_error *e)
 {
     struct recording *r = &p->recordings[p->recording_count];
-    if (!recording_read(r, m, from->audio, from->audio_size, when_long, p->arena, e)) {
+    if (!recording_read(r, m, from->audio, from->audio_size, when_long, useful_seconds(m, when_long),
+                        p->arena, e)) {
         snprintf(e->param, sizeof e->param, "%s", where);
         return err_wrap(&e->err, "%s", where);
     }

@@ -31,10 +31,11 @@ struct recording {
     int tokens;       /* of all clips */
 };
 
-/* A rest behind full windows that is too short for a single audio token is left out: nothing would hear it.
- * False with *e set: not audio, too long, no ears. */
+/* max_seconds: longer audio is refused (code "audio_too_long") as soon as the decoder gets there, at most
+ * PREPARE_MAX_AUDIO_SECONDS. A rest behind full windows that is too short for a single audio token is left
+ * out: nothing would hear it. False with *e set: not audio, too long, no ears. */
 bool recording_read(struct recording *r, const struct loaded_model *m, const void *bytes, size_t size,
-                    enum long_audio when_long, struct arena *a, struct api_error *e);
+                    enum long_audio when_long, double max_seconds, struct arena *a, struct api_error *e);
 
 struct prepared {
     struct arena *arena; /* frames, recordings, warnings */

@@ -102,6 +102,11 @@ static void audio_over_the_context_is_refused(void **state)
     struct prepared p = {0};
     struct api_error e = {0};
     assert_false(prepare_silence(m, 16000 * 330, LONG_AUDIO_SPLIT, &p, &e)); /* 8250 tokens */
+    assert_string_equal(api_error_code(&e), "audio_too_long");
+    assert_int_equal(api_error_status(&e), 400);
+    prepared_clear(&p);
+    e = (struct api_error){0};
+    assert_false(prepare_silence(m, 16000 * 327, LONG_AUDIO_SPLIT, &p, &e)); /* 8175 tokens and a prompt */
     assert_string_equal(api_error_code(&e), "context_length_exceeded");
     prepared_clear(&p);
 }

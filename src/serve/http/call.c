@@ -161,6 +161,14 @@ bool call_is_gone(struct call *c)
     return gone;
 }
 
+bool call_has_left(struct call *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    bool left = c->left;
+    pthread_mutex_unlock(&c->mutex);
+    return left;
+}
+
 void call_note_stats(struct call *c, const struct generation_stats *s)
 {
     pthread_mutex_lock(&c->mutex);
@@ -180,6 +188,7 @@ void call_gone(void *call)
     struct call *c = call;
     pthread_mutex_lock(&c->mutex);
     c->gone = true;
+    c->left = c->left || c->phase < CALL_REPLIED || c->phase == CALL_STREAMING;
     void (*fn)(void *) = c->on_gone;
     c->on_gone = NULL;
     if (fn)

@@ -52,6 +52,7 @@ struct call {
     pthread_mutex_t mutex; /* guards the rest */
     enum call_phase phase;
     bool suspended, gone;
+    bool left; /* gone before all was answered */
     int status;
     const char *type;   /* a constant */
     struct bytes reply; /* whole reply, or what of the stream is not sent yet, from sent on */
@@ -83,6 +84,7 @@ void call_stream_end(struct call *c, const char *last); /* last: "data: [DONE]\n
  * NULL takes it back: when that returns fn is not running and will not be called. */
 void call_on_gone(struct call *c, void (*fn)(void *arg), void *arg);
 bool call_is_gone(struct call *c);
+bool call_has_left(struct call *c); /* went away before all was answered */
 
 void call_note_stats(struct call *c, const struct generation_stats *s); /* adds up */
 

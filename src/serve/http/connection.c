@@ -284,10 +284,10 @@ void connection_completed(void *arg, struct MHD_Connection *connection, void **s
         watch_idle(s->watch, c->fd);
         set_timeout(connection, s->opt.idle_seconds);
     }
-    bool gone = call_is_gone(c) || how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool left = call_has_left(c) || how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     call_gone(c);
     pthread_mutex_lock(&c->mutex);
-    int status = gone ? 499 : c->status; /* nginx's number for a client that did not wait */
+    int status = left ? 499 : c->status; /* nginx's number for a client that did not wait */
     struct generation_stats stats = c->stats;
     double ms = clock_ms() - c->begun_ms;
     log_call(c, status, ms);

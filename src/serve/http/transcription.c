@@ -45,6 +45,7 @@ static void transcription_free(struct transcription *t)
         bytes_clear(&t->segments[i].text);
         json_decref(t->segments[i].tokens);
     }
+    free(t->segments);
     bytes_clear(&t->text);
     json_decref(t->logprobs);
     generation_free(t->generation);
@@ -292,7 +293,8 @@ static bool prepare(struct transcription *t, struct api_error *e)
     t->logprobs = json_array();
     if (!t->arena || !t->logprobs)
         return api_refuse(e, ERR_MEMORY, "", "no memory left for this request");
-    if (!recording_read(&t->recording, t->model, r->file, r->file_size, LONG_AUDIO_SPLIT, t->arena, e)) {
+    if (!recording_read(&t->recording, t->model, r->file, r->file_size, LONG_AUDIO_SPLIT,
+                        PREPARE_MAX_AUDIO_SECONDS, t->arena, e)) {
         strcpy(e->param, "file");
         return err_wrap(&e->err, "file");
     }

@@ -11,12 +11,13 @@ struct item {
 struct worker {
     void (*run)(void *arg, struct call *c);
     void *arg;
-    pthread_t thread;
+    pthread_t threads[WORKER_THREADS];
+    int started;
     _Atomic int waiting;
     pthread_mutex_t mutex; /* guards the rest */
     pthread_cond_t wake;
     struct item *first, **end;
-    bool open, stop, joined;
+    bool open, stop;
 };
 
 static struct call *take_locked(struct worker *w)
@@ -61,12 +62,16 @@ struct worker *worker_new(void (*run)(void *arg, struct call *c), void *arg, str
     w->end = &w->first;
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->wake, NULL);
-    errno = pthread_create(&w->thread, NULL, work, w);
-    if (errno == 0)
-        return w;
-    err_errno(e, "worker: cannot start a thread");
-    free(w);
-    return NULL;
+    while (w->started < WORKER_THREADS) {
+        errno = pthread_create(&w->threads[w->started], NULL, work, w);
+        if (errno != 0) {
+            err_errno(e, "worker: cannot start a thread");
+            worker_free(w);
+            return NULL;
+        }
+        w->started++;
+    }
+    return w;
 }
 
 void worker_free(struct worker *w)
@@ -104,7 +109,7 @@ static void set(struct worker *w, bool *flag)
 {
     pthread_mutex_lock(&w->mutex);
     *flag = true;
-    pthread_cond_signal(&w->wake);
+    pthread_cond_broadcast(&w->wake);
     pthread_mutex_unlock(&w->mutex);
 }
 
@@ -116,7 +121,6 @@ void worker_open(struct worker *w)
 void worker_stop(struct worker *w)
 {
     set(w, &w->stop);
-    if (!w->joined)
-        pthread_join(w->thread, NULL);
-    w->joined = true;
+    while (w->started > 0)
+        pthread_join(w->threads[--w->started], NULL);
 }

@@ -8,6 +8,8 @@
 
 struct worker;
 
+enum { WORKER_THREADS = 2 };
+
 /* run gets a reference to each call, which it must drop or pass on. */
 struct worker *worker_new(void (*run)(void *arg, struct call *c), void *arg, struct err *e);
 void worker_free(struct worker *w); /* worker_stop if need be; NULL is fine */
@@ -16,6 +18,6 @@ bool worker_push(struct worker *w, struct call *c); /* takes a reference of its 
 int worker_waiting(const struct worker *w);
 
 void worker_open(struct worker *w); /* begin */
-void worker_stop(struct worker *w); /* runs what is left, then ends the thread; once */
+void worker_stop(struct worker *w); /* runs what is left, then ends the threads; once */
 
 #endif
