@@ -6,6 +6,7 @@
 #include "serve/http/listen.h"
 #include "serve/http/state.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ enum {
     THREAD_STACK = 256 << 10,
     FLUSH_MS = 1000,
     POLL_MS = 2,
+    MAPPED_BYTES = 1 << 20, /* blocks from this size on are mapped */
 };
 
 static const double head_seconds = 60, idle_seconds = 620, stall_seconds = 60;
@@ -140,6 +142,9 @@ struct server *server_new(const struct server_options *o, struct err *e)
         return NULL;
     }
     s->listen_fd = -1;
+    /* Left to itself glibc learns from large uploads to keep such blocks: 45 MB of audio left 90 MB behind.
+     */
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     if (!copy_options(s, o, e))
         goto failed;
     s->port = s->opt.port;
