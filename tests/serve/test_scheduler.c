@@ -292,6 +292,15 @@ static void two_requests_that_want_more_sessions_than_there_are_both_finish(void
 
 /* ---- queue, cancellation, end ---- */
 
+/* Varied text that does not stop by itself, however the dice fall. */
+static void talk_on(struct chat_request *r)
+{
+    static const struct logit_bias stop_ids[] = {{1024, -100}, {1026, -100}}; /* generation_config.json */
+    r->sampling.temperature = 1.5F;
+    r->sampling.bias = stop_ids;
+    r->sampling.bias_count = 2;
+}
+
 static void a_full_queue_is_busy_and_a_cancelled_request_makes_room(void **state)
 {
     (void)state;
@@ -301,7 +310,7 @@ static void a_full_queue_is_busy_and_a_cancelled_request_makes_room(void **state
     struct err e = {0};
     open_tiny(&m, 1, 0);
     question_init(&q, &m, "Hello", NULL, 0);
-    q.request.sampling.temperature = 1.5F;
+    talk_on(&q.request);
     struct scheduler *s = scheduler_of(&m, 1);
     struct generation_spec spec = prepared_spec(&q.prepared, &q.request);
     struct generation *first = submit(s, &spec, running);
@@ -374,7 +383,7 @@ static void draining_cuts_what_cannot_finish_in_time(void **state)
     struct heard *h = heard_new(), *waiting = heard_new();
     open_tiny(&m, 1, 0);
     question_init(&q, &m, "Hello", NULL, 0);
-    q.request.sampling.temperature = 1.5F;
+    talk_on(&q.request);
     struct scheduler *s = scheduler_of(&m, 4);
     struct generation_spec spec = prepared_spec(&q.prepared, &q.request);
     spec.max_tokens = 8000;
