@@ -76,7 +76,7 @@ test("an upload just under the limit is read", async () => {
 
 test("a full queue is RateLimitError with Retry-After, and the client's own retries get through it", async () => {
   const stop = new AbortController();
-  const running = create({ ...endless, max_tokens: 8000 }, { signal: stop.signal }).catch((e) => e);
+  const running = create({ ...endless, max_tokens: 8000, n: 100 }, { signal: stop.signal }).catch((e) => e);
   await service.metricBecomes("ferry_requests_running", 1);
   const waiting = Array.from({ length: 64 }, () => create({ max_tokens: 1 }));
   await service.metricBecomes("ferry_requests_waiting", 64);
