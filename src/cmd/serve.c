@@ -211,12 +211,14 @@ static bool wait_for_signal(struct service *v, struct err *e)
     }
 }
 
-/* Lets running answers finish. A second signal ends the process at once. */
+/* Lets running answers finish; without a model none can, and who waits for it is told at once. A second
+ * signal ends the process where it is. */
 static void stop(struct service *v, const sigset_t *set)
 {
-    log_info("stopping", LOG_INT("seconds", DRAIN_SECONDS), LOG_END);
+    int seconds = v->loading ? 0 : DRAIN_SECONDS;
+    log_info("stopping", LOG_INT("seconds", seconds), LOG_END);
     pthread_sigmask(SIG_UNBLOCK, set, NULL);
-    bool whole = server_stop(v->server, DRAIN_SECONDS);
+    bool whole = server_stop(v->server, seconds);
     log_info("stopped", LOG_STR("requests", whole ? "all answered" : "some were cut"), LOG_END);
     if (v->loading)
         _exit(0); /* nothing can interrupt a load, and nobody waits for it any more */
