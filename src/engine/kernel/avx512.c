@@ -138,7 +138,7 @@ INLINE __m512 widen(__m256i v)
         __m512 sum[MOST_SUMS];                                                                               \
         _Pragma("GCC unroll 24") for (int i = 0; i < R * T; i++) sum[i] = k ? sums[i] : _mm512_setzero_ps(); \
         for (; k + STEP <= end; k += STEP) {                                                                 \
-            _Pragma("GCC unroll 4") for (int r = 0; T > 1 && r < R; r++)                                     \
+            _Pragma("GCC unroll 4") for (int r = 0; T > 2 && r < R; r++)                                     \
                 _mm_prefetch((const char *)(w + (size_t)(R + r) * ldw + k), _MM_HINT_T1);                    \
             columns(sum, w, ldw, x, k, STEP, R, T);                                                          \
         }                                                                                                    \
@@ -237,7 +237,7 @@ enum {
         int piece = DOT_L1_BYTES / (int)sizeof *x / tokens / DOT_STEP * DOT_STEP;                            \
         switch (tokens) {                                                                                    \
             DOT_BLOCK(tile, 1, 4)                                                                            \
-            DOT_BLOCK(tile, 2, 4)                                                                            \
+            DOT_BLOCK(tile, 2, 1)                                                                            \
             DOT_BLOCK(tile, 3, 4)                                                                            \
             DOT_BLOCK(tile, 4, 4)                                                                            \
             DOT_BLOCK(tile, 5, 4)                                                                            \
