@@ -10,8 +10,12 @@ enum {
      * results in their last bits. */
     BLOCK_COLS_BF16 = 2048,
     BLOCK_COLS_F32 = 1024,
-    /* Bytes of W per decode task: small enough to share out evenly, large enough to stream. */
-    DOT_TASK_BYTES = 256 << 10,
+    /* Bytes of W per decode task: long streams for the CPU's prefetcher, but enough of them (of all threads')
+     * to share out evenly. */
+    DOT_TASK_LEAST_BYTES = 64 << 10,
+    DOT_TASK_MOST_BYTES = 1 << 20,
+    DOT_TASKS_PER_THREAD = 8,
+    DOT_ROW_STEP = 24, /* rows a dot kernel keeps sums of at a time */
     /* Elementwise work is shared out in this many rows of a panel; even, for pairs. */
     ROWS_PER_PIECE = 256,
 };
@@ -285,13 +289,30 @@ static void dots_piece(void *arg, size_t begin, size_t end, int thread)
     }
 }
 
+static size_t tensor_bytes(const struct tensor *t)
+{
+    return (size_t)t->rows * (size_t)t->cols * dtype_bytes(t->dtype);
+}
+
+static size_t dot_task_bytes(const struct work *w, const struct dot *dots, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += tensor_bytes(&dots[i].linear->weight);
+    bytes /= (size_t)pool_threads(w->pool) * DOT_TASKS_PER_THREAD;
+    return bytes < DOT_TASK_LEAST_BYTES  ? DOT_TASK_LEAST_BYTES
+           : bytes > DOT_TASK_MOST_BYTES ? DOT_TASK_MOST_BYTES
+                                         : bytes;
+}
+
 void linear_dots(const struct work *w, const struct dot *dots, int count, int tokens)
 {
     struct dots_job j = {.w = w, .dots = dots, .count = count, .tokens = tokens};
+    size_t task_bytes = dot_task_bytes(w, dots, count);
     for (int i = 0; i < count; i++) {
         const struct tensor *t = &dots[i].linear->weight;
-        size_t rows = DOT_TASK_BYTES / ((size_t)t->cols * dtype_bytes(t->dtype));
-        j.task_rows[i] = rows < 24 ? 24 : (int)(rows - rows % 24);
+        size_t rows = task_bytes / ((size_t)t->cols * dtype_bytes(t->dtype));
+        j.task_rows[i] = rows < DOT_ROW_STEP ? DOT_ROW_STEP : (int)(rows - rows % DOT_ROW_STEP);
         size_t tasks = ((size_t)t->rows + (size_t)j.task_rows[i] - 1) / (size_t)j.task_rows[i];
         j.first_task[i + 1] = j.first_task[i] + tasks;
     }
