@@ -239,7 +239,7 @@ enum {
         int piece = DOT_L1_BYTES / (int)sizeof *x / tokens / DOT_STEP * DOT_STEP;                            \
         switch (tokens) {                                                                                    \
             DOT_BLOCK(tile, 1, 4)                                                                            \
-            DOT_BLOCK(tile, 2, 1)                                                                            \
+            DOT_BLOCK(tile, 2, 4)                                                                            \
             DOT_BLOCK(tile, 3, 4)                                                                            \
             DOT_BLOCK(tile, 4, 4)                                                                            \
             DOT_BLOCK(tile, 5, 4)                                                                            \
