@@ -199,7 +199,7 @@ void linear_bias(const struct work *w, const struct tensor *bias, float *y, int 
 struct dots_job {
     const struct work *w;
     const struct dot *dots;
-    int count, tokens;
+    int tokens;
     int task_rows[4]; /* per dot */
     size_t first_task[5];
 };
@@ -307,7 +307,7 @@ static size_t dot_task_bytes(const struct work *w, const struct dot *dots, int c
 
 void linear_dots(const struct work *w, const struct dot *dots, int count, int tokens)
 {
-    struct dots_job j = {.w = w, .dots = dots, .count = count, .tokens = tokens};
+    struct dots_job j = {.w = w, .dots = dots, .tokens = tokens};
     size_t task_bytes = dot_task_bytes(w, dots, count);
     for (int i = 0; i < count; i++) {
         const struct tensor *t = &dots[i].linear->weight;
