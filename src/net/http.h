@@ -1,4 +1,4 @@
-/* http.h: one HTTP or HTTPS request at a time, the answer handed over as it streams in.
+/* http.h: HTTP and HTTPS requests, the answer handed over as it streams in.
  *
  *   struct http *h = http_new(e);
  *   struct http_request q = {.method = "POST", .url = url, .body = json, .body_size = n,
@@ -10,7 +10,12 @@
  * some twenty others (Kerberos, LDAP, RTMP, SSH, …), which cost every start 3 ms and 2 MB, and serving needs
  * none of them. Where it is missing http_new says so.
  *
- * Nothing here prints, and no message contains a header or a body that was sent. One thread per client. */
+ * Any number of threads may send at once: each request borrows a connection that nobody uses, one to the same
+ * host if there is one, and gives it back. HTTP/1.1, because a request of several megabytes wants a
+ * connection of its own. Redirects are never followed: a 308 of Cloud Storage is not one, and a token must
+ * not travel.
+ *
+ * Nothing here prints, and no message contains a header, a body or a query string. */
 #ifndef FERRY_NET_HTTP_H
 #define FERRY_NET_HTTP_H
 
@@ -19,41 +24,70 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct http;
 
 /* Takes the next bytes of the body; false with *e set ends the request. */
 typedef bool (*http_data_fn)(void *arg, const char *bytes, size_t size, struct err *e);
 
+enum { HTTP_MAX_HEADERS = 12 };
+
+struct http_header {
+    const char *name, *value; /* value NULL: not sent */
+};
+
+/* A part of something, by offset: "Range: bytes=begin-(begin + size - 1)". */
+struct http_range {
+    uint64_t begin, size; /* size 0: the whole */
+};
+
 struct http_request {
-    const char *method;       /* "GET", "POST" */
+    const char *method;       /* "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE" */
     const char *url;          /* http:// or https:// */
     const char *content_type; /* of the body */
     const char *accept;       /* NULL: anything */
     const void *body;         /* NULL: none; stays the caller's */
     size_t body_size;
-    const char *bearer;  /* Authorization: Bearer …; NULL: none */
+    const char *bearer;                           /* Authorization: Bearer …; NULL: none */
+    struct http_header headers[HTTP_MAX_HEADERS]; /* further ones; the first without a name ends them */
+    struct http_range range;
     int connect_seconds; /* 0: 30 */
     int stall_seconds;   /* no byte in either direction for so long ends it; 0: 300, a cold start's worth */
     const volatile sig_atomic_t *stop; /* when it becomes nonzero the request ends within a second */
-    http_data_fn on_data;              /* the body of a 2xx answer */
-    void *arg;                         /* on_data's */
+
+    /* Where the body of a 2xx answer goes: into memory of the caller's, else to on_data, else nowhere.
+     * An answer that does not fit is ERR_LIMIT. */
+    void *into;
+    size_t into_room;
+    http_data_fn on_data;
+    void *arg; /* on_data's */
 };
+
+enum { HTTP_HEADER_BYTES = 8192 };
 
 struct http_reply {
     int status;
+    size_t size;             /* bytes of body that came (of a 2xx answer) */
     int retry_after_seconds; /* 0 when the answer did not say */
     char content_type[96];
-    char location[512]; /* where a redirect points; redirects are not followed */
-    char problem[4096]; /* the first bytes of the body when the status is not 2xx */
+    char location[4096];             /* where a redirect points, made absolute */
+    char problem[4096];              /* the first bytes of the body when the status is not 2xx */
+    char headers[HTTP_HEADER_BYTES]; /* "name: value\n"…, names in lower case; http_header reads them */
 };
 
-/* NULL with *e set: libcurl cannot be loaded, or memory is short. */
+/* NULL with *e set: libcurl cannot be loaded, or memory is short. per_host: connections to one host at a time
+ * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
+void http_limit(struct http *h, int per_host);
 void http_free(struct http *h); /* NULL is fine */
 
-/* True when a whole answer came, whatever its status. False with *e set: ERR_TRANSIENT (no connection,
- * broken, stalled), ERR_CANCELLED (*stop), ERR_USAGE (not a URL), or what on_data said. */
+/* True when a whole answer came, whatever its status; a body shorter than its Content-Length is
+ * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop),
+ * ERR_USAGE (not a URL), ERR_LIMIT (into_room), or what on_data said. */
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);
+
+/* The value of a header of the answer, or NULL. name in lower case. Copied into out (room bytes, cut). */
+const char *http_header(const struct http_reply *r, const char *name, char *out, size_t room);
 
 #endif

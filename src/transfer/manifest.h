@@ -1,0 +1,45 @@
+/* manifest.h: what a staged folder holds, written last: a folder is complete exactly when its manifest is
+ * there.
+ *
+ *   PREFIX/ferry-manifest.json
+ *   {"ferry":"0.1.0","source":"hf://Qwen/Qwen2-Audio-7B-Instruct","commit":"0a09…","created":"2026-11-23T…Z",
+ *    "range_bytes":8388608,
+ *    "files":[{"name":"model-00001-of-00005.safetensors","size":3911340848,"sha256":"383d…","crc32c":"4waSgw==",
+ *              "ranges":["4waSgw==",…]}]}
+ * A range is range_bytes long (the last one of a file shorter), its CRC in base64. Small files have the
+ * git_blob the hub named, and our own sha256. */
+#ifndef FERRY_TRANSFER_MANIFEST_H
+#define FERRY_TRANSFER_MANIFEST_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define MANIFEST_NAME "ferry-manifest.json"
+enum { MANIFEST_MAX_BYTES = 16 << 20, MANIFEST_MAX_FILES = 100000 };
+
+struct manifest_file {
+    const char *name;
+    uint64_t size;
+    const char *sha256;   /* 64 hex digits, lower case */
+    const char *git_blob; /* or NULL */
+    uint32_t crc32c;
+    uint32_t *ranges; /* [range_count] */
+    int range_count;
+};
+
+struct manifest {
+    const char *ferry, *source, *commit, *created;
+    uint32_t range_bytes;
+    struct manifest_file *files;
+    int count;
+};
+
+/* Everything in the arena, every number checked against the others. False with *e (ERR_CORRUPT) set. */
+bool manifest_parse(struct manifest *m, const char *text, size_t size, struct arena *a, struct err *e);
+/* From malloc; NULL with *e set. */
+char *manifest_print(const struct manifest *m, struct err *e);
+const struct manifest_file *manifest_find(const struct manifest *m, const char *name);
+
+#endif
