@@ -12,7 +12,7 @@
 /* The CRC of what `crc` stands for followed by bytes[0..size); 0 is the CRC of nothing. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
 
-/* The readable twin: one table lookup per byte. Only tests call it. */
+/* The readable twin, and what a CPU without the instruction runs: four bits at a time. */
 uint32_t crc32c_ref(uint32_t crc, const void *bytes, size_t size);
 
 /* The CRC of A followed by B, from those of A and B and the length of B: multiplication by x^(8 * size_b)
