@@ -23,6 +23,7 @@ enum err_kind {
     ERR_TRANSIENT,   /* a network hiccup: worth a retry */
     ERR_AUTH,        /* credentials missing or refused */
     ERR_CANCELLED,   /* the one who asked went away */
+    ERR_UNCONFIRMED, /* would delete or replace something, and nobody has said yes: exit 4 */
 };
 
 struct err {

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/interrupt.h"
 
 #include <string.h>
 
@@ -60,25 +61,6 @@ static const struct option ask_options[] = {
      .help = "the key that a service asks for"},
 };
 
-static volatile sig_atomic_t interrupted; /* the one thing a signal handler can write to */
-
-static void interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-/* The first Ctrl-C asks to stop, the second ends the process. Where it was ignored from the start (nohup, a
- * shell's background jobs) it stays so. */
-static void watch_interrupt(struct ask *q)
-{
-    struct sigaction before, a = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
-    if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler == SIG_IGN)
-        return;
-    sigaction(SIGINT, &a, NULL);
-    q->stop = &interrupted;
-}
-
 static bool read_audio(struct ask *q, struct arena *a, struct err *e)
 {
     for (int i = 0; i < q->settings.audio.count; i++) {
@@ -123,7 +105,7 @@ static bool ask_folder(struct ask *q, struct answer *out, struct err *e)
 
     if (!engine_load(&m, q->target, &s->engine, 1, e))
         return false;
-    watch_interrupt(q);
+    q->stop = interrupt_watch();
     bool ok = answer_open(out, s->json, s->stats, e) && ask_model(q, &m, out, e) && answer_end(out, e);
     loaded_model_close(&m);
     return ok;
@@ -132,7 +114,7 @@ static bool ask_folder(struct ask *q, struct answer *out, struct err *e)
 static bool ask_service(struct ask *q, struct arena *a, struct answer *out, struct err *e)
 {
     const struct ask_settings *s = &q->settings;
-    watch_interrupt(q);
+    q->stop = interrupt_watch();
     return answer_open(out, s->json, s->stats, e) && ask_url(q, a, out, e) && answer_end(out, e);
 }
 

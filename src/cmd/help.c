@@ -19,14 +19,16 @@ static const struct {
     {0, "it worked"},
     {1, "it failed; one line on stderr says why and what to do"},
     {2, "it was asked for something that makes no sense: an unknown option, a bad value"},
+    {4, "it would delete or replace something and nobody said yes; --yes says it beforehand"},
 };
 
-/* Prints text from column `indent` on, where the cursor is, broken at spaces before WIDTH. */
+/* Prints text from column `indent` on, where the cursor is, broken at spaces before WIDTH and at its own line
+ * ends. */
 static void wrap(FILE *out, const char *text, int indent)
 {
     int at = indent;
     while (*text) {
-        int word = (int)strcspn(text, " ");
+        int word = (int)strcspn(text, " \n");
         if (at > indent && at + 1 + word > WIDTH) {
             fprintf(out, "\n%*s", indent, "");
             at = indent;
@@ -36,6 +38,8 @@ static void wrap(FILE *out, const char *text, int indent)
         at += fprintf(out, "%.*s", word, text);
         text += word;
         text += strspn(text, " ");
+        for (; *text == '\n'; text++, at = indent)
+            fprintf(out, "\n%*s", indent, "");
     }
     fputc('\n', out);
 }
@@ -140,6 +144,8 @@ static void troff(FILE *out, const char *text)
     for (; *text; text++) {
         if (*text == '\\')
             fputs("\\e", out);
+        else if (*text == '\n')
+            fputs("\n.br\n", out);
         else if (*text == '-')
             fputs("\\-", out);
         else

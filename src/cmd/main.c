@@ -1,12 +1,12 @@
 /* main.c: finds the command, runs it, and is the one place that prints an error and picks the exit code. */
 #include "cmd/commands.h"
+#include "cmd/interrupt.h"
 #include "cmd/terminal.h"
 
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNCONFIRMED = 4 };
 
 static bool print_version(void)
 {
@@ -29,13 +29,6 @@ static bool run(int argc, char **argv, struct err *e)
     return c && (c->run(c, argv + 2, argc - 2, e) || err_wrap(e, "%s", c->name));
 }
 
-/* Ctrl-C ends the process by the signal itself, so that a calling shell stops too. */
-static void die_of_interrupt(void)
-{
-    signal(SIGINT, SIG_DFL);
-    raise(SIGINT);
-}
-
 int main(int argc, char **argv)
 {
     struct err e = {0};
@@ -49,6 +42,6 @@ int main(int argc, char **argv)
     fprintf(stderr, "%sferry:%s %s\n", terminal_style(STDERR_FILENO, STYLE_RED),
             terminal_style(STDERR_FILENO, STYLE_PLAIN), e.text);
     if (e.kind == ERR_CANCELLED)
-        die_of_interrupt();
-    return e.kind == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+        interrupt_die();
+    return e.kind == ERR_USAGE ? EXIT_USAGE : e.kind == ERR_UNCONFIRMED ? EXIT_UNCONFIRMED : EXIT_FAILED;
 }

@@ -130,20 +130,11 @@ static const struct option *find_letter(const struct command *c, char letter)
     return NULL;
 }
 
-/* Reads the option at args[*at] and moves *at over its value. */
-static bool read_option(const struct command *c, char **args, int count, int *at, void *settings,
-                        struct err *e)
+/* The value of one option: glued to it, or the next word. */
+static bool read_value(const struct option *o, const char *glued, char **args, int count, int *at,
+                       void *settings, struct err *e)
 {
-    const char *arg = args[*at];
-    bool is_long = arg[1] == '-';
-    const char *name = is_long ? arg + 2 : arg + 1;
-    size_t length = is_long ? strcspn(name, "=") : 1;
-    const char *glued = name[length] == 0 ? NULL : name + length + (is_long ? 1 : 0);
-    const struct option *o = is_long ? find_long(c, name, length) : find_letter(c, *name);
     char source[64];
-
-    if (!o)
-        return err_set(e, ERR_USAGE, "unknown option %.40s; see `ferry %s --help`", arg, c->name);
     snprintf(source, sizeof source, "--%s", o->name);
     if (o->type == OPTION_FLAG) {
         if (glued)
@@ -155,12 +146,43 @@ static bool read_option(const struct command *c, char **args, int count, int *at
     return set_value(o, (struct value){glued ? glued : args[++*at], source}, settings, e);
 }
 
-static bool add_operand(const struct command *c, struct operands *o, const char *text, struct err *e)
+/* The letters of "-rn": flags, of which the last may be an option with a value. */
+static bool read_letters(const struct command *c, char **args, int count, int *at, void *settings,
+                         struct err *e)
+{
+    for (const char *letter = args[*at] + 1; *letter; letter++) {
+        const struct option *o = find_letter(c, *letter);
+        if (!o)
+            return err_set(e, ERR_USAGE, "unknown option %.40s; see `ferry %s --help`", args[*at], c->name);
+        if (o->type != OPTION_FLAG)
+            return read_value(o, letter[1] ? letter + 1 : NULL, args, count, at, settings, e);
+        if (!set_value(o, (struct value){"", o->name}, settings, e))
+            return false;
+    }
+    return true;
+}
+
+/* Reads the option at args[*at] and moves *at over its value. */
+static bool read_option(const struct command *c, char **args, int count, int *at, void *settings,
+                        struct err *e)
+{
+    const char *arg = args[*at];
+    if (arg[1] != '-')
+        return read_letters(c, args, count, at, settings, e);
+    size_t length = strcspn(arg + 2, "=");
+    const char *glued = arg[2 + length] ? arg + 2 + length + 1 : NULL;
+    const struct option *o = find_long(c, arg + 2, length);
+    if (!o)
+        return err_set(e, ERR_USAGE, "unknown option %.40s; see `ferry %s --help`", arg, c->name);
+    return read_value(o, glued, args, count, at, settings, e);
+}
+
+static bool add_operand(const struct command *c, struct operands *o, char *text, struct err *e)
 {
     if (o->count == c->max_operands)
         return err_set(e, ERR_USAGE, "unexpected argument \"%s\"; usage: ferry %s %s", text, c->name,
                        c->synopsis);
-    o->items[o->count++] = text;
+    o->items[o->count++] = text; /* never behind what is being read */
     return true;
 }
 
@@ -177,7 +199,7 @@ bool options_read(const struct command *c, char **args, int count, void *setting
 {
     bool only_operands = false;
 
-    *o = (struct operands){.help = wants_help(args, count)};
+    *o = (struct operands){.items = args, .help = wants_help(args, count)};
     if (o->help)
         return true;
     if (!preset_values(c, settings, e))

@@ -20,7 +20,7 @@ enum option_type {
     OPTION_LIST,   /* struct text_list: may be given several times */
 };
 
-enum { OPTION_LIST_MAX = 64 };
+enum { OPTION_LIST_MAX = 64, OPERANDS_ANY = -1 };
 
 struct text_list {
     const char *items[OPTION_LIST_MAX];
@@ -56,21 +56,23 @@ struct command {
     const char *about;                        /* paragraphs for its own --help and the man page */
     const char *const *examples;              /* pairs of command line and comment, ended by NULL */
     const struct option_group *const *groups; /* ended by NULL */
-    int max_operands;
+    int max_operands;                         /* OPERANDS_ANY: no limit */
     /* args: what follows the name. Returns false with *e set; what it prints is the command's result. */
     bool (*run)(const struct command *c, char **args, int count, struct err *e);
 };
 
-/* What stands on the command line and is not an option. */
+/* What stands on the command line and is not an option, in its order: the front of args, which options_read
+ * rearranges for it, so that a shell may expand a wildcard into any number. */
 struct operands {
-    const char *items[8];
+    char **items;
     int count;
     bool help; /* --help or -h was there: nothing else was looked at */
 };
 
 /* Fills the settings struct from defaults, environment and args, which the settings point into; a field that
- * none of them mentions stays as the caller left it. "--" ends the options; "-" is an operand. False with *e
- * (ERR_USAGE) naming the option or the variable, what was given and what is expected. */
+ * none of them mentions stays as the caller left it. "--" ends the options; "-" is an operand; flags may
+ * share a dash ("-rn"). False with *e (ERR_USAGE) naming the option or the variable, what was given and what
+ * is expected. */
 bool options_read(const struct command *c, char **args, int count, void *settings, struct operands *o,
                   struct err *e);
 

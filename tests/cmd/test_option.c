@@ -60,7 +60,7 @@ enum { MAX_ARGS = 70 };
 static bool parse(const char *line, struct settings *s, struct operands *o, struct err *e)
 {
     static char words[2000]; /* the settings point into it */
-    char *args[MAX_ARGS];
+    static char *args[MAX_ARGS];
     int count = 0;
     strncpy(words, line, sizeof words - 1);
     for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
@@ -85,7 +85,8 @@ static const struct {
     {"--kv q4", "--kv: \"q4\", expected one of auto|bf16|q8"},
     {"--kv auto|bf16", "--kv: \"auto|bf16\", expected one of auto|bf16|q8"},
     {"--json=yes", "--json takes no value"},
-    {"-jx", "--json takes no value"},
+    {"-jx", "unknown option -jx; see `ferry test --help`"},
+    {"-jp", "--port needs a value: --port PORT"},
     {"--por 80", "unknown option --por; see `ferry test --help`"},
     {"--ports 80", "unknown option --ports; see `ferry test --help`"},
     {"-x", "unknown option -x; see `ferry test --help`"},
@@ -162,6 +163,33 @@ static void every_spelling_is_understood(void **state)
     assert_string_equal(o.items[1], "-");
 }
 
+static void letters_share_a_dash(void **state)
+{
+    struct settings s;
+    struct operands o;
+    struct err e;
+    (void)state;
+    assert_true(parse("-jp81", &s, &o, &e));
+    assert_true(s.json);
+    assert_int_equal(s.port, 81);
+    assert_true(parse("-jp 82 model", &s, &o, &e));
+    assert_int_equal(s.port, 82);
+    assert_int_equal(o.count, 1);
+}
+
+static void operands_keep_their_order_between_options(void **state)
+{
+    struct settings s;
+    struct operands o;
+    struct err e;
+    (void)state;
+    assert_true(parse("--port 1 a -f x -j b", &s, &o, &e));
+    assert_int_equal(o.count, 2);
+    assert_string_equal(o.items[0], "a");
+    assert_string_equal(o.items[1], "b");
+    assert_string_equal(s.files.items[0], "x");
+}
+
 static void two_dashes_end_the_options(void **state)
 {
     struct settings s;
@@ -214,6 +242,8 @@ int main(void)
         cmocka_unit_test(list_has_an_end),
         cmocka_unit_test(command_line_wins_over_environment_over_default),
         cmocka_unit_test(every_spelling_is_understood),
+        cmocka_unit_test(letters_share_a_dash),
+        cmocka_unit_test(operands_keep_their_order_between_options),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(help_is_seen_before_anything_is_wrong),
         cmocka_unit_test(unset_field_stays_as_it_was),

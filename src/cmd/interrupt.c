@@ -1,0 +1,31 @@
+#include "cmd/interrupt.h"
+
+#include <stddef.h>
+
+static volatile sig_atomic_t interrupted; /* the one thing a signal handler can write to */
+
+static void interrupt(int signal_number)
+{
+    interrupted = signal_number;
+}
+
+static void watch(int signal_number)
+{
+    struct sigaction before, a = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    if (sigaction(signal_number, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+        sigaction(signal_number, &a, NULL);
+}
+
+const volatile sig_atomic_t *interrupt_watch(void)
+{
+    watch(SIGINT);
+    watch(SIGTERM);
+    return &interrupted;
+}
+
+void interrupt_die(void)
+{
+    int number = interrupted ? interrupted : SIGINT;
+    signal(number, SIG_DFL);
+    raise(number);
+}
