@@ -73,9 +73,11 @@ bool store_put(struct store *s, const char *name, const void *bytes, size_t size
 
 struct upload;
 
+#define UPLOAD_SIZE_UNKNOWN UINT64_MAX /* from a pipe: upload_size tells it before the last part */
+
 struct upload_spec {
     const char *name;
-    uint64_t size, part_size; /* every part but the last */
+    uint64_t size, part_size; /* part_size: every part but the last */
     int64_t if_generation;
 };
 
@@ -88,6 +90,7 @@ enum { UPLOAD_TOKEN_BYTES = 3072 };
  * target, renamed when sealed. */
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,
                             struct err *e);
+bool upload_size(struct upload *u, uint64_t size, struct err *e); /* only of one begun without it */
 bool upload_token(const struct upload *u, char out[UPLOAD_TOKEN_BYTES]);
 bool upload_ordered(const struct upload *u);       /* parts must come one by one, in order */
 bool upload_has(const struct upload *u, int part); /* after a resume: that part is there already */
@@ -97,7 +100,7 @@ bool upload_part(struct upload *u, int part, const void *bytes, size_t size,
                  const volatile sig_atomic_t *stop, struct err *e);
 /* Every part is there: the file appears. crc32c is that of the whole: what the place says it has is compared,
  * and a difference deletes it again (ERR_CORRUPT). With an ordered upload the place compares before it
- * appears. For those the last upload_part is held back until here. */
+ * appears. For those the last upload_part is held back until here: its bytes must stay where they are. */
 bool upload_seal(struct upload *u, uint32_t crc32c, struct arena *a, struct entry *out, struct err *e);
 void upload_free(struct upload *u);                 /* leaves it resumable; NULL is fine */
 bool upload_abort(struct upload *u, struct err *e); /* forgets what was sent; frees */
