@@ -3,14 +3,20 @@
  * A text file of lines that are only ever appended, each with its own checksum; a last line that was cut off
  * by kill -9 or a full disk is dropped, and so is everything behind a damaged one. It lies in
  * $XDG_STATE_HOME/ferry (~/.local/state/ferry), mode 0600, named after source and target; while a process
- * works with it, it is locked (a second one is told which process). A copy lies in the target, .ferry/journal
- * of the prefix, at most every five seconds (journal_text), so that another machine can go on; that copy has
- * no session URLs, which are secrets.
+ * works with it, it is locked (a second one is told which process). A copy lies in the target
+ * (journal_copy.h), so that another machine can go on; that copy has no session URLs, which are secrets.
  *
- *   begin  NAME SIZE IDENTITY PART_BYTES UPLOAD_TOKEN      an upload was opened
- *   part   NAME NUMBER CRC32C SHA256_STATE                 a part is stored; the hash of all bytes up to its
- * end done   NAME CRC32C SHA256 GENERATION RANGES            sealed and verified IDENTITY is what the source
- * said of the file (sha256, git blob id, generation): another one starts it anew. */
+ *   ferry-journal 1 SOURCE TARGET
+ *   begin NAME SIZE IDENTITY PART_BYTES RANGE_BYTES OPEN TOKEN   an upload was opened (OPEN: the token is no
+ *                                                                secret)
+ *   part NAME NUMBER RANGES SHA256_STATE     a part is stored; the hash of all bytes up to its end
+ *   seal NAME CRC32C SHA256 RANGES           every part is stored and verified, it is about to appear
+ *   done NAME GENERATION                     it is there
+ *
+ * NAME is that of the target. IDENTITY is what the source said of the file (sha256, git blob id, generation):
+ * another one starts it anew. RANGES are the CRC32Cs of pieces of RANGE_BYTES, with commas; a part is a whole
+ * number of them. Fields stand with "%XX" for what is not printable, "-" for nothing; each line ends in the
+ * CRC32C of what stands before it. */
 #ifndef FERRY_TRANSFER_JOURNAL_H
 #define FERRY_TRANSFER_JOURNAL_H
 
@@ -22,22 +28,42 @@
 
 struct journal;
 
+enum {
+    JOURNAL_MAX_BYTES = 256 << 20,
+    JOURNAL_MAX_PARTS = 1 << 20, /* of all files together: 8 TB in parts of 8 MiB */
+};
+
 struct journal_part {
     bool there;
+    uint32_t *ranges; /* [ranges of this part] */
+    int range_count;
+    char *sha256_state; /* "" when nobody asked for the hash, and at the end of a file */
+};
+
+/* What a copy of one file begins with. */
+struct journal_start {
+    const char *name, *identity;
+    const char *upload_token; /* "" for a file that is written in one piece */
+    bool token_is_secret;
+    uint64_t size;
+    uint32_t part_bytes, range_bytes;
+};
+
+/* What it ends with. */
+struct journal_seal {
     uint32_t crc32c;
-    char sha256_state[SHA256_STATE_TEXT]; /* "" when parts came out of order and it was not known */
+    const char *sha256; /* "" when nobody asked for it */
+    const uint32_t *ranges;
+    int range_count;
 };
 
 struct journal_file {
-    const char *name, *identity, *upload_token;
-    uint64_t size;
-    uint32_t part_bytes;
-    struct journal_part *parts; /* [part_count] */
+    struct journal_start start;
+    struct journal_part *parts; /* [part_count]; NULL when none is there */
     int part_count;
-    bool done;
-    uint32_t crc32c;
-    char sha256[SHA256_HEX];
-    int64_t generation;
+    bool sealing, done;
+    struct journal_seal seal; /* when sealing or done */
+    int64_t generation;       /* when done */
 };
 
 /* Opens or makes the journal of this pair; reads what is there. NULL with *e set: ERR_BUSY when another
@@ -46,24 +72,25 @@ struct journal *journal_open(const char *source, const char *target, struct err 
 void journal_close(struct journal *j);                 /* NULL is fine */
 bool journal_remove(struct journal *j, struct err *e); /* all is done: deletes and closes */
 const char *journal_path(const struct journal *j);
+const char *journal_leaf(const struct journal *j); /* the last part of the path */
 
 /* What is known of a file, or NULL. Valid until the next call that writes about the same file. */
 const struct journal_file *journal_find(struct journal *j, const char *name);
 
 /* Each is on disk (write, not fsync: a killed process loses nothing, a killed machine the last seconds) when
  * it returns. Any thread. */
-bool journal_begin(struct journal *j, const char *name, uint64_t size, const char *identity,
-                   uint32_t part_bytes, const char *upload_token, struct err *e);
-bool journal_part(struct journal *j, const char *name, int part, uint32_t crc32c, const char *sha256_state,
-                  struct err *e);
-bool journal_done(struct journal *j, const char *name, uint32_t crc32c, const char *sha256,
-                  int64_t generation, struct err *e);
+bool journal_begin(struct journal *j, const struct journal_start *start, struct err *e);
+bool journal_part(struct journal *j, const char *name, int part, const uint32_t *ranges, int range_count,
+                  const char *sha256_state, struct err *e);
+bool journal_sealing(struct journal *j, const char *name, const struct journal_seal *seal, struct err *e);
+bool journal_done(struct journal *j, const char *name, int64_t generation, struct err *e);
 
 /* The whole as text without secrets (malloc), and taking over such a text where ours knows less. */
 char *journal_text(struct journal *j, size_t *size, struct err *e);
 bool journal_adopt(struct journal *j, const char *text, size_t size, struct err *e);
 
-/* The lines alone, for tests and fuzzing: how many whole ones, no file. */
+/* The lines alone, for tests and fuzzing: how many whole ones, no file. False only when memory is short or
+ * it is over a limit. */
 bool journal_check(const char *text, size_t size, int *lines, struct err *e);
 
 #endif

@@ -23,16 +23,21 @@
 
 enum {
     TRANSFER_WORKERS = 8,
-    TRANSFER_PART_BYTES = 8 << 20, /* also the manifest's range; grows in whole multiples for files of more
-                                      than MULTIPART_MAX_PARTS parts */
+    TRANSFER_PART_BYTES = 8 << 20,    /* also the manifest's range; grows in whole multiples for files of more
+                                         than MULTIPART_MAX_PARTS parts, with fewer workers then */
+    TRANSFER_SMALL_BYTES = 256 << 10, /* files up to here are written in one piece, */
+    TRANSFER_SMALL_WORKERS = 32,      /* by so many more threads, which mostly wait for answers */
+    TRANSFER_COPY_SECONDS = 5,        /* the journal's copy in the target is no older */
 };
 
 struct transfer_options {
-    int workers;                       /* 0: TRANSFER_WORKERS */
-    uint32_t part_bytes;               /* 0: TRANSFER_PART_BYTES */
+    int workers;                       /* 0: TRANSFER_WORKERS; four times as many for small files */
+    uint32_t part_bytes;               /* 0: TRANSFER_PART_BYTES; also the length of a range */
     struct journal *journal;           /* NULL: a copy that does not resume */
+    struct store *copy_to;             /* where the journal's copy goes, under the name of */
+    const char *copy_name;             /* journal_copy_name; NULL: none */
     bool skip_existing;                /* -n: what is there stays */
-    bool want_ranges;                  /* keep the CRC of every range, for a manifest */
+    bool want_ranges;                  /* keep sha256 and the CRC of every range, for a manifest */
     const volatile sig_atomic_t *stop; /* parts in flight are finished, the journal is kept */
 };
 
@@ -50,8 +55,8 @@ struct transfer_file {
     uint64_t size, moved; /* moved: bytes this run carried */
     enum transfer_state state;
     uint32_t crc32c;
-    char sha256[SHA256_HEX];
-    uint32_t *ranges; /* with want_ranges */
+    char sha256[SHA256_HEX]; /* "" unless the source names one or want_ranges */
+    uint32_t *ranges;        /* with want_ranges */
     int range_count;
     int64_t generation; /* of the target */
     struct err problem; /* when failed */
@@ -79,7 +84,7 @@ struct transfer_progress {
 };
 void transfer_progress(struct transfer *t, struct transfer_progress *p);
 
-/* Parts of a file: how many, how long. The smallest multiple of part_bytes that fits into max_parts. */
+/* How long the parts of a file are: the smallest multiple of part_bytes that fits into max_parts. */
 uint32_t transfer_part_size(uint64_t size, uint32_t part_bytes, int max_parts);
 
 /* A whole file from a store, in order, to fn: for `cat` and `cp … -`, several parts in flight. */
