@@ -92,6 +92,7 @@ bool multipart_abort(struct cloud *c, const char *bucket, const char *name, cons
 /* --- resumable session: bytes in order, by one thread --- */
 
 enum { RESUMABLE_UNIT = 256 << 10 }; /* every chunk but the last is a multiple */
+#define RESUMABLE_UNKNOWN UINT64_MAX /* a total that is not known before the last resumable_send */
 /* The session's URL (a secret), in the arena. */
 char *resumable_begin(struct cloud *c, const char *bucket, const char *name, const char *content_type,
                       uint64_t total, int64_t if_generation, struct arena *a, struct err *e);
