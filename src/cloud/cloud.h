@@ -25,6 +25,10 @@ void cloud_free(struct cloud *c); /* NULL is fine */
 struct http *cloud_http(const struct cloud *c);
 struct token_source *cloud_tokens(struct cloud *c, struct err *e); /* NULL with *e set: none to be had */
 
+/* When calls are tried again: retry_default unless told (tests). policy must outlive c. */
+void cloud_set_retry(struct cloud *c, const struct retry_policy *policy);
+const struct retry_policy *cloud_retry(const struct cloud *c);
+
 /* Base URL of an API without a slash at its end: FERRY_ENDPOINT_<NAME> (FERRY_ENDPOINT_STORAGE), gcloud's
  * api_endpoint_overrides, for storage STORAGE_EMULATOR_HOST, else https://<name>.googleapis.com. Of an
  * override only scheme, host and port count. The cloud's until it is freed. */
@@ -34,9 +38,13 @@ enum cloud_flags {
     CLOUD_IDEMPOTENT = 1, /* a second try does no harm: reads, lists, anything with a precondition */
     CLOUD_ANY_STATUS = 2, /* a status that is not 2xx is the caller's to judge (after retries and 401) */
     CLOUD_NO_BEARER = 4,  /* the URL is the credential (an upload session, a signed URL) */
+    CLOUD_NO_QUOTA = 8,   /* no X-Goog-User-Project: storage, where it would make the caller pay */
+    CLOUD_ONE_TRY = 16,   /* the caller has a loop of its own (cloud_retry); a 401 is still answered */
 };
 
-/* False with *e set when no answer or (without CLOUD_ANY_STATUS) none of 2xx came: cloud_explain. */
+/* False with *e set when no answer or (without CLOUD_ANY_STATUS) none of 2xx came: cloud_explain. A call that
+ * is not idempotent is tried again only after a 429, which nobody has acted on. With on_data the caller must
+ * bear hearing a body from its start again, or pass CLOUD_ONE_TRY. */
 bool cloud_call(struct cloud *c, const struct http_request *q, int flags, struct http_reply *r,
                 struct err *e);
 

@@ -16,8 +16,12 @@ struct gcloud_property {
 struct gcloud_config {
     const char *folder; /* of gcloud's files; NULL when there is no home either */
     const char *active; /* name of the configuration */
+    const char *path;   /* its file; NULL when there is none */
     struct gcloud_property *properties;
     int count;
+    struct gcloud_property
+        *environment; /* CLOUDSDK_… at the time of reading; section NULL, name the variable */
+    int environment_count;
 };
 
 /* A missing file is an empty configuration; one that cannot be read or parsed is an error that names it. */

@@ -19,18 +19,20 @@ struct hub;
 /* http must outlive it. */
 struct hub *hub_new(struct http *h, struct err *e);
 void hub_free(struct hub *h); /* NULL is fine */
+/* When calls are tried again: retry_default unless told (tests). policy must outlive h. */
+void hub_set_retry(struct hub *h, const struct retry_policy *policy);
 
 struct hub_file {
     const char *path;
     uint64_t size;
-    const char *sha256; /* of an LFS file, 64 hex digits; NULL: a small file, which git_blob names */
-    const char *git_blob;
+    const char *sha256;   /* of an LFS file, 64 hex digits; NULL: a small file, which git_blob names */
+    const char *git_blob; /* 40 hex digits; NULL with sha256, since it would name the pointer */
 };
 
 struct hub_repo {
-    const char *name;   /* owner/name */
-    const char *commit; /* what the revision points to now, 40 hex digits: all later calls use it */
-    struct hub_file *files;
+    const char *name;       /* owner/name */
+    const char *commit;     /* what the revision points to now, 40 hex digits: all later calls use it */
+    struct hub_file *files; /* in byte order of their paths */
     int count;
 };
 
