@@ -7,7 +7,8 @@
  *    "files":[{"name":"model-00001-of-00005.safetensors","size":3911340848,"sha256":"383d…","crc32c":"4waSgw==",
  *              "ranges":["4waSgw==",…]}]}
  * A range is range_bytes long (the last one of a file shorter), its CRC in base64. Small files have the
- * git_blob the hub named, and our own sha256. */
+ * git_blob the hub named, and our own sha256. Members that are not named here are passed over, so that an
+ * older reader gets along with a newer writer. */
 #ifndef FERRY_TRANSFER_MANIFEST_H
 #define FERRY_TRANSFER_MANIFEST_H
 
@@ -30,16 +31,19 @@ struct manifest_file {
 };
 
 struct manifest {
-    const char *ferry, *source, *commit, *created;
+    const char *ferry, *source, *created;
+    const char *commit; /* or NULL: the source is no repository */
     uint32_t range_bytes;
-    struct manifest_file *files;
+    struct manifest_file *files; /* manifest_parse sorts them by name */
     int count;
 };
 
-/* Everything in the arena, every number checked against the others. False with *e (ERR_CORRUPT) set. */
+/* Everything in the arena, every number checked against the others; names are such that they can be put
+ * behind a folder (no "..", no "/" in front). False with *e (ERR_CORRUPT) set. */
 bool manifest_parse(struct manifest *m, const char *text, size_t size, struct arena *a, struct err *e);
 /* From malloc; NULL with *e set. */
 char *manifest_print(const struct manifest *m, struct err *e);
+/* NULL: no such file. Only of a parsed one, or one whose files are in byte order of their names. */
 const struct manifest_file *manifest_find(const struct manifest *m, const char *name);
 
 #endif

@@ -58,13 +58,14 @@ struct transfer_file {
     char sha256[SHA256_HEX]; /* "" unless the source names one or want_ranges */
     uint32_t *ranges;        /* with want_ranges */
     int range_count;
-    int64_t generation; /* of the target */
-    struct err problem; /* when failed */
+    int64_t generation;        /* of the target */
+    const struct err *problem; /* when failed, else NULL */
 };
 
 struct transfer;
 struct transfer *transfer_new(const struct transfer_options *o, struct err *e);
 void transfer_free(struct transfer *t); /* NULL is fine */
+/* ERR_USAGE: the file is its own target, or the target is another file's too. */
 bool transfer_add(struct transfer *t, const struct transfer_job *job, struct err *e);
 bool transfer_run(struct transfer *t, struct err *e);
 
