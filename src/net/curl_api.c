@@ -18,6 +18,9 @@ static const struct {
     {"curl_easy_cleanup", offsetof(struct curl_api, cleanup)},
     {"curl_slist_append", offsetof(struct curl_api, slist_append)},
     {"curl_slist_free_all", offsetof(struct curl_api, slist_free_all)},
+    {"curl_share_init", offsetof(struct curl_api, share_init)},
+    {"curl_share_setopt", offsetof(struct curl_api, share_setopt)},
+    {"curl_share_cleanup", offsetof(struct curl_api, share_cleanup)},
 };
 
 static const char library[] = "libcurl.so.4"; /* the ABI since 2006 */

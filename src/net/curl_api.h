@@ -17,6 +17,9 @@ struct curl_api {
     __typeof__(&curl_easy_cleanup) cleanup;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_share_init) share_init;
+    __typeof__(&curl_share_setopt) share_setopt;
+    __typeof__(&curl_share_cleanup) share_cleanup;
 };
 
 /* Loads the library (once per process; it stays until exit, as OpenSSL inside it cannot be unloaded). */

@@ -1,23 +1,41 @@
 #include "net/http.h"
 
+#include "base/clock.h"
+#include "net/client/pool.h"
 #include "net/curl_api.h"
+#include "net/parse/headers.h"
+#include "net/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+enum {
+    CONNECT_SECONDS = 30,
+    STALL_SECONDS = 300,
+    RECEIVE_BUFFER =
+        256 << 10, /* what measured best without TLS; with it a read brings one record of 16 KB */
+    SEND_BUFFER = 256 << 10,
+};
 
 struct http {
     struct curl_api api;
-    CURL *curl;
+    struct pool *pool;
 };
 
 /* One http_send while it runs. */
 struct exchange {
-    struct http *h;
+    const struct curl_api *api;
+    CURL *curl;
     const struct http_request *q;
     struct http_reply *r;
-    struct err refused; /* what on_data said */
+    struct curl_slist *headers;
+    struct err refused; /* why we ended it: the body's taker, its room */
     size_t problem_size;
+    bool stopped, stalled;
+    curl_off_t moved;  /* bytes of both bodies when last looked */
+    uint64_t moved_ns; /* when they last became more */
 };
 
 struct http *http_new(struct err *e)
@@ -27,30 +45,38 @@ struct http *http_new(struct err *e)
         err_set(e, ERR_MEMORY, "no memory for an HTTP client");
         return NULL;
     }
-    if (!curl_api_load(&h->api, e))
-        goto fail;
-    h->curl = h->api.easy_init();
-    if (h->curl)
+    if (curl_api_load(&h->api, e))
+        h->pool = pool_open(&h->api, e);
+    if (h->pool)
         return h;
-    err_set(e, ERR_MEMORY, "no memory for an HTTP client");
-fail:
-    http_free(h);
+    free(h);
     return NULL;
+}
+
+void http_limit(struct http *h, int per_host)
+{
+    pool_limit(h->pool, per_host);
 }
 
 void http_free(struct http *h)
 {
     if (!h)
         return;
-    if (h->curl)
-        h->api.cleanup(h->curl);
+    pool_close(h->pool);
     free(h);
 }
 
-static bool succeeded(struct exchange *x)
+const char *http_header(const struct http_reply *r, const char *name, char *out, size_t room)
+{
+    return headers_find(r->headers, name, out, room);
+}
+
+/* --- what libcurl calls while the answer comes --- */
+
+static bool succeeded(const struct exchange *x)
 {
     long status = 0;
-    x->h->api.getinfo(x->h->curl, CURLINFO_RESPONSE_CODE, &status);
+    x->api->getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
     return status >= 200 && status < 300;
 }
 
@@ -63,40 +89,154 @@ static void keep_problem(struct exchange *x, const char *bytes, size_t size)
     x->r->problem[x->problem_size] = 0;
 }
 
+static bool keep_body(struct exchange *x, const char *bytes, size_t size)
+{
+    size_t had = x->r->size;
+    if (size > x->q->into_room - had)
+        return err_set(&x->refused, ERR_LIMIT, "the answer is longer than the %zu bytes it may have",
+                       x->q->into_room);
+    memcpy((char *)x->q->into + had, bytes, size);
+    return true;
+}
+
+static bool hand_over(struct exchange *x, const char *bytes, size_t size)
+{
+    if (x->q->into)
+        return keep_body(x, bytes, size);
+    return !x->q->on_data || x->q->on_data(x->q->arg, bytes, size, &x->refused);
+}
+
 /* libcurl's write callback: anything but size ends the transfer. */
 static size_t take_body(char *bytes, size_t one, size_t size, void *arg)
 {
     struct exchange *x = arg;
     (void)one; /* always 1 */
-    if (!succeeded(x))
+    if (!succeeded(x)) {
         keep_problem(x, bytes, size);
-    else if (x->q->on_data && !x->q->on_data(x->q->arg, bytes, size, &x->refused))
+        return size;
+    }
+    if (!hand_over(x, bytes, size))
         return size + 1;
+    x->r->size += size;
     return size;
 }
 
-/* libcurl's progress callback, called at least once a second: nonzero ends the transfer. */
-static int check_stop(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+static size_t take_header(char *bytes, size_t one, size_t size, void *arg)
 {
-    const struct exchange *x = arg;
-    (void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-    return x->q->stop && *x->q->stop;
+    struct exchange *x = arg;
+    (void)one;
+    headers_add(x->r->headers, sizeof x->r->headers, bytes, size);
+    x->moved_ns = clock_ns();
+    return size;
 }
 
-static bool add_header(struct http *h, struct curl_slist **list, const char *name, const char *value)
+static int seconds_or(int seconds, int usual)
 {
-    char line[512];
+    return seconds > 0 ? seconds : usual;
+}
+
+/* libcurl's progress callback, called at least once a second: nonzero ends the transfer. */
+static int check_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+                          curl_off_t ulnow)
+{
+    struct exchange *x = arg;
+    uint64_t now = clock_ns(),
+             patience = (uint64_t)seconds_or(x->q->stall_seconds, STALL_SECONDS) * 1000000000u;
+    (void)dltotal, (void)ultotal;
+    if (dlnow + ulnow != x->moved) {
+        x->moved = dlnow + ulnow;
+        x->moved_ns = now;
+    }
+    x->stopped = x->q->stop && *x->q->stop;
+    x->stalled = now - x->moved_ns >= patience;
+    return x->stopped || x->stalled;
+}
+
+/* --- what libcurl is told --- */
+
+/* value NULL: nothing. The message never holds a value: it may be a secret. */
+static bool add_header(struct exchange *x, const char *name, const char *value, struct err *e)
+{
+    char *line = NULL;
     if (!value)
         return true;
-    if (snprintf(line, sizeof line, "%s: %s", name, value) >= (int)sizeof line)
-        return false;
-    struct curl_slist *longer = h->api.slist_append(*list, line);
-    if (longer)
-        *list = longer;
-    return longer != NULL;
+    if (!header_sendable(name, value))
+        return err_set(e, ERR_USAGE, "header %s: its name or value has a character that no header may have",
+                       name);
+    /* "name;" is libcurl's way to send an empty one */
+    int n = *value ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
+    struct curl_slist *longer = n < 0 ? NULL : x->api->slist_append(x->headers, line);
+    if (n >= 0)
+        free(line);
+    if (!longer)
+        return err_set(e, ERR_MEMORY, "no memory for the headers of a request");
+    x->headers = longer;
+    return true;
 }
 
-static void set_certificates(struct http *h)
+static bool has_header(const struct http_request *q, const char *name)
+{
+    for (int i = 0; i < HTTP_MAX_HEADERS && q->headers[i].name; i++) {
+        if (q->headers[i].value && strcasecmp(q->headers[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Takes back what libcurl would send by itself. */
+static bool drop_header(struct exchange *x, const char *line, struct err *e)
+{
+    struct curl_slist *longer = x->api->slist_append(x->headers, line);
+    if (!longer)
+        return err_set(e, ERR_MEMORY, "no memory for the headers of a request");
+    x->headers = longer;
+    return true;
+}
+
+static bool add_range(struct exchange *x, struct err *e)
+{
+    const struct http_range *range = &x->q->range;
+    char text[64];
+    uint64_t last;
+
+    if (range->size == 0)
+        return true;
+    if (__builtin_add_overflow(range->begin, range->size - 1, &last))
+        return err_set(e, ERR_USAGE, "a range of bytes ends past 2^64");
+    snprintf(text, sizeof text, "bytes=%llu-%llu", (unsigned long long)range->begin,
+             (unsigned long long)last);
+    return add_header(x, "Range", text, e);
+}
+
+static bool add_headers(struct exchange *x, struct err *e)
+{
+    const struct http_request *q = x->q;
+    /* 100-continue costs a round trip; a form's Content-Type is libcurl's guess for any body */
+    if (!drop_header(x, "Expect:", e) ||
+        (!q->content_type && !has_header(q, "Content-Type") && !drop_header(x, "Content-Type:", e)))
+        return false;
+    if (!has_header(q, "Accept-Encoding") && !add_header(x, "Accept-Encoding", "identity", e))
+        return false; /* compressed on the way, ranges and checksums would not fit */
+    for (int i = 0; i < HTTP_MAX_HEADERS && q->headers[i].name; i++) {
+        if (!add_header(x, q->headers[i].name, q->headers[i].value, e))
+            return false;
+    }
+    return add_header(x, "Content-Type", q->content_type, e) && add_header(x, "Accept", q->accept, e) &&
+           add_range(x, e);
+}
+
+static bool set_bearer(struct exchange *x, struct err *e)
+{
+    if (!x->q->bearer)
+        return true;
+    if (!header_sendable("Authorization", x->q->bearer))
+        return err_set(e, ERR_USAGE, "the access token has a character that no header may have");
+    x->api->setopt(x->curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+    x->api->setopt(x->curl, CURLOPT_XOAUTH2_BEARER, x->q->bearer);
+    return true;
+}
+
+static void set_certificates(struct exchange *x)
 {
     static const struct {
         const char *env;
@@ -109,105 +249,165 @@ static void set_certificates(struct http *h)
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const char *path = getenv(sources[i].env);
         if (path && *path)
-            h->api.setopt(h->curl, sources[i].option, path);
+            x->api->setopt(x->curl, sources[i].option, path);
     }
 }
 
-static void set_transfer(struct http *h, const struct http_request *q, struct exchange *x)
+static void set_connection(struct exchange *x)
 {
-    h->api.setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
-    h->api.setopt(h->curl, CURLOPT_CONNECTTIMEOUT, (long)(q->connect_seconds ? q->connect_seconds : 30));
-    h->api.setopt(h->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    h->api.setopt(h->curl, CURLOPT_LOW_SPEED_TIME, (long)(q->stall_seconds ? q->stall_seconds : 300));
-    h->api.setopt(h->curl, CURLOPT_NOPROGRESS, 0L);
-    h->api.setopt(h->curl, CURLOPT_XFERINFOFUNCTION, check_stop);
-    h->api.setopt(h->curl, CURLOPT_XFERINFODATA, x);
-    h->api.setopt(h->curl, CURLOPT_WRITEFUNCTION, take_body);
-    h->api.setopt(h->curl, CURLOPT_WRITEDATA, x);
+    static const struct {
+        CURLoption option;
+        long value;
+    } options[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+        {CURLOPT_PATH_AS_IS, 1}, /* an object may be called ".." */
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
+        {CURLOPT_MAXCONNECTS, 1},
+        {CURLOPT_TCP_NODELAY, 1},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_BUFFERSIZE, RECEIVE_BUFFER},
+        {CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER},
+        {CURLOPT_NOPROGRESS, 0},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        x->api->setopt(x->curl, options[i].option, options[i].value);
+    x->api->setopt(x->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    x->api->setopt(x->curl, CURLOPT_USERAGENT, "ferry");
+    x->api->setopt(x->curl, CURLOPT_CONNECTTIMEOUT, (long)seconds_or(x->q->connect_seconds, CONNECT_SECONDS));
+    set_certificates(x);
 }
 
-/* Everything libcurl is told for this request. False when memory is short or the URL is none. */
-static bool prepare(struct exchange *x, struct curl_slist **headers, struct err *e)
+static void set_callbacks(struct exchange *x)
 {
-    struct http *h = x->h;
+    x->api->setopt(x->curl, CURLOPT_XFERINFOFUNCTION, check_progress);
+    x->api->setopt(x->curl, CURLOPT_XFERINFODATA, x);
+    x->api->setopt(x->curl, CURLOPT_WRITEFUNCTION, take_body);
+    x->api->setopt(x->curl, CURLOPT_WRITEDATA, x);
+    x->api->setopt(x->curl, CURLOPT_HEADERFUNCTION, take_header);
+    x->api->setopt(x->curl, CURLOPT_HEADERDATA, x);
+}
+
+/* A body is sent from where it lies. PUT, POST and PATCH without one say so: Content-Length: 0. */
+static void set_body(struct exchange *x)
+{
     const struct http_request *q = x->q;
+    bool wants_body = q->method[0] == 'P';
 
-    h->api.easy_reset(h->curl);
-    set_transfer(h, q, x);
-    set_certificates(h);
-    h->api.setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    h->api.setopt(h->curl, CURLOPT_URL, q->url);
-    if (q->body) {
-        h->api.setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_size);
-        h->api.setopt(h->curl, CURLOPT_POSTFIELDS, q->body);
+    if (q->body || wants_body) {
+        x->api->setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(q->body ? q->body_size : 0));
+        x->api->setopt(x->curl, CURLOPT_POSTFIELDS, q->body ? q->body : "");
+    } else if (strcmp(q->method, "HEAD") == 0) {
+        x->api->setopt(x->curl, CURLOPT_NOBODY, 1L);
     }
-    h->api.setopt(h->curl, CURLOPT_CUSTOMREQUEST, q->method);
-    if (q->bearer) {
-        h->api.setopt(h->curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-        h->api.setopt(h->curl, CURLOPT_XOAUTH2_BEARER, q->bearer);
-    }
-    if (!add_header(h, headers, "Content-Type", q->content_type) ||
-        !add_header(h, headers, "Accept", q->accept))
-        return err_set(e, ERR_MEMORY, "no memory for the headers of a request");
-    h->api.setopt(h->curl, CURLOPT_HTTPHEADER, *headers);
+    x->api->setopt(x->curl, CURLOPT_CUSTOMREQUEST, q->method);
+}
+
+/* Everything libcurl is told for this request, which starts from its defaults. */
+static bool prepare(struct exchange *x, struct err *e)
+{
+    set_connection(x);
+    set_callbacks(x);
+    set_body(x);
+    if (!set_bearer(x, e) || !add_headers(x, e))
+        return false;
+    x->api->setopt(x->curl, CURLOPT_HTTPHEADER, x->headers);
+    if (x->api->setopt(x->curl, CURLOPT_URL, x->q->url) != CURLE_OK) /* copied */
+        return err_set(e, ERR_MEMORY, "no memory for the address of a request");
     return true;
 }
 
-static void copy_info(struct http *h, CURLINFO info, char *out, size_t room)
+/* --- what came of it --- */
+
+/* False when it does not fit. */
+static bool copy_info(const struct exchange *x, CURLINFO info, char *out, size_t room)
 {
     const char *text = NULL;
-    h->api.getinfo(h->curl, info, &text);
-    snprintf(out, room, "%s", text ? text : "");
+    x->api->getinfo(x->curl, info, &text);
+    return snprintf(out, room, "%s", text ? text : "") < (int)room;
 }
 
-static void read_reply(struct http *h, struct http_reply *r)
+static bool read_reply(const struct exchange *x, struct err *e)
 {
+    struct http_reply *r = x->r;
     long status = 0;
     curl_off_t wait = 0;
-    h->api.getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-    h->api.getinfo(h->curl, CURLINFO_RETRY_AFTER, &wait);
+    x->api->getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    x->api->getinfo(x->curl, CURLINFO_RETRY_AFTER, &wait);
     r->status = (int)status;
     r->retry_after_seconds = wait > 86400 ? 86400 : (int)wait;
-    copy_info(h, CURLINFO_CONTENT_TYPE, r->content_type, sizeof r->content_type);
-    copy_info(h, CURLINFO_REDIRECT_URL, r->location, sizeof r->location);
+    copy_info(x, CURLINFO_CONTENT_TYPE, r->content_type, sizeof r->content_type);
+    if (copy_info(x, CURLINFO_REDIRECT_URL, r->location, sizeof r->location))
+        return true;
+    r->location[0] = 0; /* half an address is another one */
+    return err_set(e, ERR_LIMIT, "HTTP %d to an address of more than %zu bytes", r->status,
+                   sizeof r->location - 1);
 }
+
+static bool stall_error(const struct exchange *x, struct err *e)
+{
+    int seconds = seconds_or(x->q->stall_seconds, STALL_SECONDS);
+    return err_set(e, ERR_TRANSIENT, "%s stalled: no byte for %d s; try again",
+                   x->r->status ? "the answer" : "the request", seconds);
+}
+
+static const struct {
+    CURLcode code;
+    enum err_kind kind;
+    const char *says; /* NULL: libcurl's own words */
+} failures[] = {
+    {CURLE_OUT_OF_MEMORY, ERR_MEMORY, "no memory for a request"},
+    {CURLE_URL_MALFORMAT, ERR_USAGE, "not a URL of the form http://HOST[:PORT] or https://HOST[:PORT]"},
+    {CURLE_UNSUPPORTED_PROTOCOL, ERR_CORRUPT, "who answers there does not speak HTTP/1.1"},
+    {CURLE_PEER_FAILED_VERIFICATION, ERR_CORRUPT, NULL},
+    {CURLE_SSL_CACERT_BADFILE, ERR_USAGE, NULL},
+};
 
 /* A failed transfer as an err. detail: libcurl's own words, which name hosts and files but no secrets. */
 static bool explain(const struct exchange *x, CURLcode code, const char *detail, struct err *e)
 {
     if (x->refused.kind != ERR_NONE) {
-        *e = x->refused;
+        if (e)
+            *e = x->refused;
         return false;
     }
     if (code == CURLE_ABORTED_BY_CALLBACK)
-        return err_set(e, ERR_CANCELLED, "interrupted");
-    long connects = 0;
-    x->h->api.getinfo(x->h->curl, CURLINFO_NUM_CONNECTS, &connects);
-    if (code == CURLE_UNSUPPORTED_PROTOCOL && connects)
-        return err_set(e, ERR_CORRUPT, "who answers there does not speak HTTP/1.1");
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
-        return err_set(e, ERR_USAGE, "not a URL of the form http://HOST[:PORT] or https://HOST[:PORT]");
-    if (code == CURLE_OPERATION_TIMEDOUT && x->r->status)
-        return err_set(e, ERR_TRANSIENT, "the answer stalled; try again");
-    return err_set(e, ERR_TRANSIENT, "%s", *detail ? detail : x->h->api.strerror(code));
+        return x->stopped ? err_set(e, ERR_CANCELLED, "interrupted") : stall_error(x, e);
+    const char *says = *detail ? detail : x->api->strerror(code);
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        if (failures[i].code == code)
+            return err_set(e, failures[i].kind, "%s", failures[i].says ? failures[i].says : says);
+    }
+    return err_set(e, ERR_TRANSIENT, "%s", says);
+}
+
+static bool perform(struct exchange *x, struct err *e)
+{
+    char detail[CURL_ERROR_SIZE] = "";
+    if (!prepare(x, e))
+        return false;
+    x->api->setopt(x->curl, CURLOPT_ERRORBUFFER, detail);
+    x->moved_ns = clock_ns();
+    CURLcode code = x->api->perform(x->curl);
+    x->api->setopt(x->curl, CURLOPT_ERRORBUFFER, NULL);
+    bool fits = read_reply(x, e);
+    return code == CURLE_OK ? fits : explain(x, code, detail, e);
 }
 
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
 {
-    struct exchange x = {.h = h, .q = q, .r = r};
-    struct curl_slist *headers = NULL;
-    char detail[CURL_ERROR_SIZE] = "";
-    bool ok = false;
+    struct exchange x = {.api = &h->api, .q = q, .r = r};
+    char origin[URL_ORIGIN_BYTES];
 
     *r = (struct http_reply){0};
-    if (!prepare(&x, &headers, e))
-        goto done;
-    h->api.setopt(h->curl, CURLOPT_ERRORBUFFER, detail);
-    CURLcode code = h->api.perform(h->curl);
-    read_reply(h, r);
-    ok = code == CURLE_OK || explain(&x, code, detail, e);
-done:
-    h->api.easy_reset(h->curl); /* forgets pointers to this frame and the bearer */
-    h->api.slist_free_all(headers);
+    if (!url_origin(q->url, origin, sizeof origin))
+        return err_set(e, ERR_USAGE, "not a URL of the form http://HOST[:PORT] or https://HOST[:PORT]");
+    struct line *line = pool_borrow(h->pool, origin, q->stop, e);
+    if (!line)
+        return false;
+    x.curl = line_handle(line);
+    bool ok = perform(&x, e);
+    pool_return(h->pool, line); /* forgets pointers to this frame and the bearer */
+    x.api->slist_free_all(x.headers);
     return ok;
 }

@@ -13,7 +13,8 @@
  * Any number of threads may send at once: each request borrows a connection that nobody uses, one to the same
  * host if there is one, and gives it back. HTTP/1.1, because a request of several megabytes wants a
  * connection of its own. Redirects are never followed: a 308 of Cloud Storage is not one, and a token must
- * not travel.
+ * not travel. Nothing is sent compressed or asked for so (Accept-Encoding: identity), unless a header says
+ * it.
  *
  * Nothing here prints, and no message contains a header, a body or a query string. */
 #ifndef FERRY_NET_HTTP_H
@@ -71,9 +72,9 @@ struct http_reply {
     size_t size;             /* bytes of body that came (of a 2xx answer) */
     int retry_after_seconds; /* 0 when the answer did not say */
     char content_type[96];
-    char location[4096];             /* where a redirect points, made absolute */
+    char location[4096];             /* where a redirect (3xx) points, made absolute */
     char problem[4096];              /* the first bytes of the body when the status is not 2xx */
-    char headers[HTTP_HEADER_BYTES]; /* "name: value\n"…, names in lower case; http_header reads them */
+    char headers[HTTP_HEADER_BYTES]; /* "name: value\n"…, names in lower case, those that fit; http_header */
 };
 
 /* NULL with *e set: libcurl cannot be loaded, or memory is short. per_host: connections to one host at a time
@@ -84,7 +85,9 @@ void http_free(struct http *h); /* NULL is fine */
 
 /* True when a whole answer came, whatever its status; a body shorter than its Content-Length is
  * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop),
- * ERR_USAGE (not a URL), ERR_LIMIT (into_room), or what on_data said. */
+ * ERR_USAGE (not a URL, a header with a line break, a certificate file that cannot be read), ERR_LIMIT
+ * (into_room), ERR_CORRUPT (a certificate that is not the host's, no HTTP), or what on_data said. After a
+ * failure *r still holds what came until then: status, headers, size. */
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);
 
 /* The value of a header of the answer, or NULL. name in lower case. Copied into out (room bytes, cut). */

@@ -103,7 +103,7 @@ static const struct {
      ERR_TRANSIENT, "transfer closed", 200},
     {"cut in a chunk", CHUNKED "8\r\ndata", false, false, ERR_TRANSIENT, "", 200},
     {"chunk of no size", CHUNKED "zz\r\n", false, false, ERR_TRANSIENT, "", 200},
-    {"stalled before the answer", "", true, false, ERR_TRANSIENT, "Operation too slow", 0},
+    {"stalled before the answer", "", true, false, ERR_TRANSIENT, "the request stalled", 0},
     {"stalled in the body", CHUNKED "4\r\ndata\r\n", true, false, ERR_TRANSIENT, "stalled", 200},
     {"listener refuses", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", false, true, ERR_CORRUPT,
      "that is not what I asked for", 200},
