@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "cloud/cloud.h"
 #include "cloud/hub.h"
+#include "cloud/storage.h"
 #include "store/uri.h"
 
 #include <signal.h>
@@ -51,7 +52,8 @@ typedef bool (*entry_fn)(void *arg, const struct entry *entry,
                          struct err *e); /* strings live until it returns */
 
 /* Everything whose name begins with prefix, in byte order of the names. Local: symbolic links to files count,
- * links to folders and what is neither file nor folder are passed over. */
+ * links to folders, what is neither file nor folder, and the part files of uploads are passed over; a folder
+ * that is not there holds nothing. */
 bool store_list(struct store *s, const char *prefix, enum store_depth depth, entry_fn fn, void *arg,
                 struct err *e);
 /* Strings in the arena. ERR_NOT_FOUND. */
@@ -64,8 +66,8 @@ bool store_read(struct store *s, const struct entry *from, uint64_t offset, size
 
 bool store_delete(struct store *s, const struct entry *what, struct err *e); /* only that generation */
 
-/* A whole small file, atomically. if_generation: STORAGE_ANY_GENERATION, STORAGE_ABSENT or one (Cloud
- * Storage; locally only STORAGE_ABSENT counts). out may be NULL. */
+/* A whole small file, atomically (locally without fsync). if_generation: STORAGE_ANY_GENERATION,
+ * STORAGE_ABSENT or one (Cloud Storage; locally only STORAGE_ABSENT counts). out may be NULL. */
 bool store_put(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
                struct arena *a, struct entry *out, struct err *e);
 
@@ -85,17 +87,21 @@ struct upload_spec {
  * secret: mode 0600). */
 enum { UPLOAD_TOKEN_BYTES = 3072 };
 
-/* resume: a token of upload_token, or NULL. When what it names is gone, ERR_NOT_FOUND: begin anew. Cloud
- * Storage: XML multipart, or where the endpoint has none, a resumable session. Local: a file beside the
- * target, renamed when sealed. */
+/* resume: a token of upload_token, or NULL. When what it names is gone, ERR_NOT_FOUND: begin anew. When its
+ * seal was cut off by a kill every part counts as there (upload_has), what is sent of them is not looked at,
+ * and upload_seal compares the file that appeared, or finds it to be another one: ERR_NOT_FOUND, begin anew.
+ * Cloud Storage: XML multipart, or where the endpoint has none, a resumable session. Local: a file
+ * .NAME.ferry-part beside the target, renamed when sealed; ERR_BUSY while somebody else writes it. The store
+ * must outlive the upload. */
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,
                             struct err *e);
 bool upload_size(struct upload *u, uint64_t size, struct err *e); /* only of one begun without it */
+/* False: this one cannot be resumed (a local one of unknown size). */
 bool upload_token(const struct upload *u, char out[UPLOAD_TOKEN_BYTES]);
 bool upload_ordered(const struct upload *u);       /* parts must come one by one, in order */
 bool upload_has(const struct upload *u, int part); /* after a resume: that part is there already */
 
-/* Part `part` from 0: bytes[0..size). Retries inside. */
+/* Part `part` from 0: bytes[0..size). Retries inside. An empty file has no parts; an empty part 0 is fine. */
 bool upload_part(struct upload *u, int part, const void *bytes, size_t size,
                  const volatile sig_atomic_t *stop, struct err *e);
 /* Every part is there: the file appears. crc32c is that of the whole: what the place says it has is compared,
