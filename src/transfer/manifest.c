@@ -113,7 +113,7 @@ static bool read_ranges(struct reader *r, const json_t *list, struct manifest_fi
 
 static bool read_file(struct reader *r, const json_t *object, struct manifest_file *f)
 {
-    json_int_t size;
+    json_int_t size = 0;
     *f = (struct manifest_file){0};
     if (!json_is_object(object))
         return err_set(r->e, ERR_CORRUPT, "not an object");
@@ -158,7 +158,7 @@ static bool read_files(struct reader *r, const json_t *list)
 
 static bool read_all(struct reader *r, const json_t *json)
 {
-    json_int_t range_bytes;
+    json_int_t range_bytes = 0;
     if (!json_is_object(json))
         return err_set(r->e, ERR_CORRUPT, "not an object, expected {\"ferry\": …, \"files\": […]}");
     if (!read_string(r, json, "ferry", true, 0, &r->m->ferry) ||
