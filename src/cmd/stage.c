@@ -1,0 +1,408 @@
+/* stage.c: `ferry stage`: a model from the hub to a bucket or a folder, complete and verified. */
+#include "cmd/stage.h"
+
+#include "cmd/again.h"
+#include "cmd/commands.h"
+#include "cmd/confirm.h"
+#include "cmd/human.h"
+#include "cmd/interrupt.h"
+#include "transfer/journal_copy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARENA_BYTES = INT32_MAX };
+enum { VIA_HERE };
+
+_Static_assert(offsetof(struct stage_settings, copy) == 0, "copy_group");
+
+static const struct option stage_options[] = {
+    {.name = "revision",
+     .type = OPTION_TEXT,
+     .argument = "REVISION",
+     .offset = offsetof(struct stage_settings, revision),
+     .help = "branch, tag or commit, as MODEL@REVISION; main unless told. The commit it points to is pinned"},
+    {.name = "include",
+     .letter = 'i',
+     .type = OPTION_LIST,
+     .argument = "PATTERN",
+     .offset = offsetof(struct stage_settings, include),
+     .help =
+         "only these: *.json anywhere, a/*.json in a, a/ all in such a folder; may be given several times"},
+    {.name = "exclude",
+     .letter = 'x',
+     .type = OPTION_LIST,
+     .argument = "PATTERN",
+     .offset = offsetof(struct stage_settings, exclude),
+     .help = "not these; may be given several times"},
+    {.name = "check",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct stage_settings, check),
+     .help = "copy nothing: compare what is there with its manifest, by size and checksum"},
+    {.name = "deep",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct stage_settings, deep),
+     .help = "with --check: read every byte"},
+    {.name = "yes",
+     .letter = 'y',
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct stage_settings, yes),
+     .help = "replace another model or commit without asking"},
+    {.name = "via",
+     .type = OPTION_CHOICE,
+     .argument = "WHO",
+     .preset = "here",
+     .choices = "here|job|vm",
+     .offset = offsetof(struct stage_settings, via),
+     .help = "who copies: this machine (here); job and vm come with `ferry deploy`"},
+};
+
+/* --- what is asked for --- */
+
+/* owner/name that is also a folder here was taken for the folder: say how to mean the other. */
+static bool check_model(const struct stage *s, const char *text, struct err *e)
+{
+    const struct uri *u = &s->model.uri;
+    if (u->scheme == URI_LOCAL)
+        return err_set(
+            e, ERR_USAGE,
+            "%s: a path on this machine, expected a model on the hub: hf://OWNER/NAME. A folder is "
+            "copied by `ferry cp -r`",
+            text);
+    if (u->scheme != URI_HF)
+        return err_set(e, ERR_USAGE,
+                       "%s: expected a model on the hub: OWNER/NAME or hf://OWNER/NAME[@REVISION]", text);
+    if (*u->path)
+        return err_set(e, ERR_USAGE, "%s: a model is staged whole; --include '%s' takes part of it", text,
+                       u->path);
+    return true;
+}
+
+static bool open_model(struct stage *s, const char *text, struct err *e)
+{
+    const char *revision = s->settings.revision;
+    struct uri u;
+    if (!uri_parse(&u, text, s->arena, e))
+        return false;
+    s->model.uri = u;
+    if (!check_model(s, text, e))
+        return false;
+    if (revision && u.revision && strcmp(revision, u.revision) != 0)
+        return err_set(e, ERR_USAGE, "%s: --revision says %s; give one of them", text, revision);
+    if (revision)
+        u.revision = revision;
+    s->model = (struct place){.uri = u, .root = u, .path = ""};
+    s->source = arena_printf(s->arena, "hf://%s", u.place);
+    return s->source || err_set(e, ERR_MEMORY, "no memory");
+}
+
+/* Asks the hub which commit the revision is now; everything after speaks of that commit. */
+static bool pin(struct stage *s, struct err *e)
+{
+    s->model.store = stores_open(s->stores, &s->model.uri, e);
+    if (!s->model.store)
+        return false;
+    s->commit = store_commit(s->model.store);
+    s->model.root.revision = s->commit;
+    return true;
+}
+
+static bool open_target(struct stage *s, const char *text, struct err *e)
+{
+    if (!place_open(&s->target, s->stores, text, s->arena, e))
+        return false;
+    if (s->target.uri.scheme == URI_HF)
+        return err_set(e, ERR_USAGE,
+                       "%s: Ferry does not write to the hub; expected gs://BUCKET/PREFIX or a folder", text);
+    s->prefix = place_prefix(&s->target, s->arena);
+    return s->prefix || err_set(e, ERR_MEMORY, "no memory");
+}
+
+/* --- telling --- */
+
+static const char *action_of(const struct stage_file *f, bool planned)
+{
+    if (f->choice == CHOICE_DUPLICATE)
+        return "duplicate";
+    if (f->choice == CHOICE_EXCLUDED)
+        return "excluded";
+    return f->certified ? "there" : planned ? "copy" : "copied";
+}
+
+/* What was left out is said, since nobody asked for it. */
+static void print_left_out(const struct stage *s)
+{
+    uint64_t bytes = 0;
+    int files = 0;
+    const char *example = NULL;
+    char size[HUMAN_TEXT];
+    for (int i = 0; i < s->count; i++) {
+        if (s->files[i].choice != CHOICE_DUPLICATE)
+            continue;
+        example = example ? example : s->files[i].source.name;
+        files++;
+        bytes += s->files[i].source.size;
+    }
+    if (files)
+        printf("%d file%s left out, %s: weights that the safetensors hold already (%s%s); --include takes "
+               "them\n",
+               files, human_plural((uint64_t)files), human_bytes(bytes, size), example,
+               files > 1 ? ", …" : "");
+}
+
+/* Files of an earlier state that the new one does not have. */
+static void print_left_over(const struct stage *s)
+{
+    int files = 0;
+    const char *example = NULL;
+    for (int i = 0; s->has_manifest && i < s->manifest.count; i++) {
+        const char *name = s->manifest.files[i].name;
+        bool known = false;
+        for (int k = 0; k < s->count && !known; k++)
+            known = s->files[k].choice == CHOICE_TAKEN && strcmp(s->files[k].source.name, name) == 0;
+        if (known || !stage_find(&s->there, name))
+            continue;
+        example = example ? example : name;
+        files++;
+    }
+    if (files)
+        printf("%d file%s of what was staged before stay%s (%s%s); the manifest no longer names them, `ferry "
+               "rm` "
+               "deletes them\n",
+               files, human_plural((uint64_t)files), files == 1 ? "s" : "", example, files > 1 ? ", …" : "");
+}
+
+static json_t *files_json(const struct stage *s, bool planned)
+{
+    json_t *files = json_array();
+    for (int i = 0; i < s->count; i++)
+        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", s->files[i].source.name, "size",
+                                               (json_int_t)s->files[i].source.size, "action",
+                                               action_of(&s->files[i], planned)));
+    return files;
+}
+
+static json_t *result_json(const struct stage *s, bool planned)
+{
+    return json_pack("{s:s, s:s, s:s, s:b, s:o}", "source", s->source, "commit", s->commit, "target",
+                     place_uri(&s->target, s->prefix, s->arena), "dry_run", planned, "files",
+                     files_json(s, planned));
+}
+
+static bool print_plan(const struct stage *s, struct err *e)
+{
+    uint64_t bytes = 0;
+    int files = 0;
+    char size[HUMAN_TEXT];
+
+    if (s->settings.copy.json)
+        return print_json(result_json(s, true), e);
+    printf("%s at %.12s to %s\n", s->source, s->commit, place_uri(&s->target, s->prefix, s->arena));
+    for (int i = 0; i < s->count; i++) {
+        const struct stage_file *f = &s->files[i];
+        bool copy = f->choice == CHOICE_TAKEN && !f->certified;
+        files += copy;
+        bytes += copy ? f->source.size : 0;
+        printf("  %-10s%s (%s)\n", action_of(f, true), f->source.name, human_bytes(f->source.size, size));
+    }
+    printf("%d file%s, %s to copy; nothing was copied\n", files, human_plural((uint64_t)files),
+           human_bytes(bytes, size));
+    return true;
+}
+
+static bool print_complete(const struct stage *s, struct err *e)
+{
+    if (s->settings.copy.json)
+        return print_json(result_json(s, false), e);
+    printf(
+        "%s at %.12s is staged completely in %s (since %s); nothing to do. --check --deep reads every byte\n",
+        s->source, s->commit, place_uri(&s->target, s->prefix, s->arena), s->manifest.created);
+    return true;
+}
+
+static bool print_result(const struct stage *s, const struct copying *run, const struct transfer *t,
+                         struct err *e)
+{
+    struct copy_outcome o = copying_outcome(t);
+    const char *target = place_uri(&s->target, s->prefix, s->arena);
+    for (int i = 0; i < s->count; i++)
+        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0;
+    if (s->settings.copy.json) {
+        json_t *result = result_json(s, false);
+        if (result && !copying_json(run, &o, result)) {
+            json_decref(result);
+            result = NULL;
+        }
+        return print_json(result, e);
+    }
+    copying_print(run, &o);
+    print_left_out(s);
+    print_left_over(s);
+    printf("%s at %.12s is staged completely in %s\n", s->source, s->commit, target);
+    return true;
+}
+
+/* --- doing --- */
+
+/* Another model or commit lies there: it would be overwritten file by file, so its manifest goes first. */
+static bool make_way(struct stage *s, struct err *e)
+{
+    char question[700];
+    bool same_model = s->has_manifest && strcmp(s->manifest.source, s->source) == 0;
+    if (!s->has_manifest || (same_model && strcmp(s->manifest.commit, s->commit) == 0))
+        return true;
+    if (same_model)
+        snprintf(question, sizeof question, "%.300s holds commit %.12s of this model. Replace it by %.12s?",
+                 place_uri(&s->target, s->prefix, s->arena), s->manifest.commit, s->commit);
+    else
+        snprintf(question, sizeof question, "%.300s holds %.150s. Replace it by %.150s?",
+                 place_uri(&s->target, s->prefix, s->arena), s->manifest.source, s->source);
+    return confirm(question, s->settings.yes, e) && stage_delete_manifest(s, e);
+}
+
+static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
+{
+    int jobs = 0;
+    for (int i = 0; i < s->count; i++) {
+        struct stage_file *f = &s->files[i];
+        if (f->choice != CHOICE_TAKEN || f->certified)
+            continue;
+        struct transfer_job job = {.from = s->model.store,
+                                   .to = s->target.store,
+                                   .source = f->source,
+                                   .target = arena_printf(s->arena, "%s%s", s->prefix, f->source.name)};
+        if (!job.target)
+            return err_set(e, ERR_MEMORY, "no memory for a name");
+        if (!transfer_add(t, &job, e))
+            return false;
+        f->job = jobs++;
+    }
+    return true;
+}
+
+static bool copy(struct stage *s, struct journal *j, const char *copy_name, struct err *e)
+{
+    struct copying run = {
+        .settings = &s->settings.copy, .what = "staging", .again = s->again, .stop = interrupt_watch()};
+    struct transfer_options o = {.workers = s->settings.copy.workers,
+                                 .journal = j,
+                                 .copy_to = s->target.store,
+                                 .copy_name = copy_name,
+                                 .want_ranges = true,
+                                 .stop = run.stop};
+    struct transfer *t = transfer_new(&o, e);
+    bool ok = t && add_jobs(s, t, e) && copying_run(&run, t, e) && stage_write_manifest(s, t, e) &&
+              (!copy_name || journal_copy_delete(s->target.store, copy_name, e)) &&
+              print_result(s, &run, t, e);
+    transfer_free(t);
+    return ok;
+}
+
+/* Another machine's journal lies in the bucket; in a folder here ours is at hand. */
+static bool copy_with_journal(struct stage *s, struct err *e)
+{
+    char *source = arena_printf(s->arena, "%s@%s", s->source, s->commit), *copy_name = NULL;
+    char *target = place_uri(&s->target, s->prefix, s->arena);
+    struct journal *j = source && target ? journal_open(source, target, e) : NULL;
+    bool ok = j != NULL;
+
+    if (!source || !target)
+        return err_set(e, ERR_MEMORY, "no memory");
+    if (ok && s->target.uri.scheme == URI_GS) {
+        copy_name = journal_copy_name(s->arena, s->prefix, j);
+        ok = copy_name ? journal_copy_read(j, s->target.store, copy_name, e)
+                       : err_set(e, ERR_MEMORY, "no memory");
+    }
+    ok = ok && copy(s, j, copy_name, e);
+    if (ok)
+        return journal_remove(j, e);
+    journal_close(j);
+    return false;
+}
+
+static bool stage(struct stage *s, struct err *e)
+{
+    if (!pin(s, e) || !stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
+        return false;
+    stage_compare(s);
+    if (stage_complete(s))
+        return print_complete(s, e);
+    if (s->settings.copy.dry_run)
+        return print_plan(s, e);
+    return make_way(s, e) && copy_with_journal(s, e);
+}
+
+static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)
+{
+    const struct stage_settings *settings = &s->settings;
+    if (settings->via != VIA_HERE)
+        return err_set(e, ERR_USAGE,
+                       "--via job and --via vm come with `ferry deploy`; this version copies from "
+                       "here: leave --via out");
+    if (o->count < (settings->check ? 1 : 2))
+        return err_set(e, ERR_USAGE, "which model, to where? usage: ferry stage %s", c->synopsis);
+    if (settings->deep && !settings->check)
+        return err_set(e, ERR_USAGE, "--deep goes with --check");
+    if (o->count == 2 && !open_model(s, o->items[0], e))
+        return false;
+    s->stores = stores_new(0, e);
+    if (!s->stores || !open_target(s, o->items[o->count - 1], e))
+        return false;
+    return settings->check ? stage_check(s, e) : stage(s, e);
+}
+
+static bool run_stage(const struct command *c, char **args, int count, struct err *e)
+{
+    struct stage s = {.arena = arena_new(ARENA_BYTES)};
+    struct operands o = {0};
+    bool ok = false;
+
+    if (!s.arena || !(s.again = command_again(s.arena, c->name, args, count)))
+        err_set(e, ERR_MEMORY, "no memory");
+    else if (options_read(c, args, count, &s.settings, &o, e))
+        ok = o.help ? (help_command(stdout, c), true) : run_with(&s, c, &o, e);
+    stage_clear(&s);
+    stores_free(s.stores);
+    arena_free(s.arena);
+    return ok;
+}
+
+static const struct option_group stage_group = {"Options", stage_options,
+                                                sizeof stage_options / sizeof *stage_options};
+static const struct option_group *const stage_groups[] = {&stage_group, &copy_group, NULL};
+
+static const char *const stage_examples[] = {
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio",
+    "from the hub into a bucket; nothing touches this machine's disk",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct ~/models/qwen2-audio --dry-run",
+    "into a folder here; says what would be copied",
+    "ferry stage --check gs://my-models/qwen2-audio",
+    "is it all there?",
+    NULL,
+};
+
+const struct command command_stage = {
+    .name = "stage",
+    .synopsis = "MODEL gs://BUCKET/PREFIX|FOLDER [options]",
+    .summary = "copy a model from Hugging Face to a bucket, verified and resumable",
+    .about =
+        "Copies a model from the Hugging Face Hub into a bucket or a folder. The commit is pinned at the "
+        "start; "
+        "the hub's SHA-256 of each file is checked before the file appears, and the bucket's CRC32C after. "
+        "What is there and verified is skipped; what was interrupted, even by kill -9 or on another machine, "
+        "goes "
+        "on when the same command is given again. A manifest, " MANIFEST_NAME
+        ", is written last: where it is, the model is complete.\n"
+        "\n"
+        "Where there are safetensors, the same weights in other formats (*.bin, *.pt, *.onnx, GGUF, "
+        "original/) "
+        "are left out. HF_TOKEN is for gated and private models. Google's credentials are looked for in "
+        "FERRY_ACCESS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, gcloud's application-default login and the "
+        "metadata "
+        "server.",
+    .examples = stage_examples,
+    .groups = stage_groups,
+    .max_operands = 2,
+    .run = run_stage,
+};
