@@ -219,8 +219,8 @@ static bool send_until(struct attempt *t, struct body *body, struct http_reply *
     }
     if (ok && r->status / 100 != 2 && !(t->flags & CLOUD_ANY_STATUS))
         ok = cloud_explain(r, e);
-    if (!ok && retry.tries > 0)
-        err_wrap(e, "after %d tries", t->sent);
+    if (!ok && retry.tries > 1)
+        err_wrap(e, "after %d tries", retry.tries);
     return ok;
 }
 

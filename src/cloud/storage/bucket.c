@@ -1,0 +1,78 @@
+/* bucket.c: buckets as JSON; what stands in it is the caller's business. */
+#include "cloud/storage/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+json_t *bucket_get(struct cloud *c, const char *bucket, struct err *e)
+{
+    struct url u;
+    struct http_reply r;
+    url_start(&u, c);
+    url_literal(&u, "/storage/v1/b/");
+    url_name(&u, bucket);
+    url_literal(&u, "?projection=noAcl");
+    struct http_request q = {.method = "GET", .url = u.text, .accept = "application/json"};
+    json_t *json = url_ready(&u, e) ? cloud_json(c, &q, CLOUD_IDEMPOTENT | CLOUD_NO_QUOTA, &r, e) : NULL;
+    url_end(&u);
+    if (!json)
+        err_wrap(e, "gs://%s", bucket);
+    return json;
+}
+
+/* A request with a JSON body. */
+static json_t *send_body(struct cloud *c, const char *method, const struct url *u, const json_t *body,
+                         int flags, struct http_reply *r, int *tries, struct err *e)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_t *json = NULL;
+    struct http_request q = {.method = method,
+                             .url = u->text,
+                             .content_type = "application/json",
+                             .accept = "application/json",
+                             .body = text,
+                             .body_size = text ? strlen(text) : 0};
+    if (!text)
+        err_set(e, ERR_MEMORY, "no memory for a request");
+    else if (url_ready(u, e))
+        json = cloud_json_counted(c, &q, flags | CLOUD_NO_QUOTA, r, tries, e);
+    free(text);
+    return json;
+}
+
+json_t *bucket_create(struct cloud *c, const char *project, const json_t *body, struct err *e)
+{
+    const char *bucket = json_string_value(json_object_get(body, "name"));
+    struct http_reply r = {0};
+    struct url u;
+    int tries = 0;
+    url_start(&u, c);
+    url_literal(&u, "/storage/v1/b?projection=noAcl&project=");
+    url_name(&u, project);
+    /* A bucket's name is a precondition by itself. */
+    json_t *json = send_body(c, "POST", &u, body, CLOUD_IDEMPOTENT, &r, &tries, e);
+    url_end(&u);
+    if (!json && r.status == 409 && tries > 1 && bucket)
+        return bucket_get(c, bucket, e); /* an earlier try had worked, if it is one that we may read */
+    if (!json)
+        err_wrap(e, "gs://%s", bucket ? bucket : "");
+    return json;
+}
+
+json_t *bucket_patch(struct cloud *c, const char *bucket, int64_t if_metageneration, const json_t *body,
+                     struct err *e)
+{
+    struct http_reply r = {0};
+    struct url u;
+    url_start(&u, c);
+    url_literal(&u, "/storage/v1/b/");
+    url_name(&u, bucket);
+    url_literal(&u, "?projection=noAcl");
+    if (if_metageneration > 0)
+        url_number(&u, "&ifMetagenerationMatch=", if_metageneration);
+    json_t *json = send_body(c, "PATCH", &u, body, if_metageneration > 0 ? CLOUD_IDEMPOTENT : 0, &r, NULL, e);
+    url_end(&u);
+    if (!json)
+        err_wrap(e, "gs://%s", bucket);
+    return json;
+}
