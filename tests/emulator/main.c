@@ -1,0 +1,171 @@
+/* emulator: Cloud Storage, the Hugging Face Hub, Google's token endpoint and the metadata server, on
+ * 127.0.0.1, for tests. Written from recorded exchanges and the services' own descriptions, never from
+ * Ferry's client code. */
+#include "hub_repo.h"
+#include "run_emulator.h"
+#include "service.h"
+#include "storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] = "usage: emulator --port N --data FOLDER [options]\n"
+                            "\n"
+                            "Answers as Cloud Storage (JSON and XML), the Hugging Face Hub, Google's token "
+                            "endpoint and the metadata\n"
+                            "server do, and prints {\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
+                            "free one. State is kept in\n"
+                            "FOLDER and survives a restart; FOLDER/requests.jsonl tells every request.\n"
+                            "\n"
+                            "  --hub FOLDER          owner/name folders there are the hub's repositories\n"
+                            "  --faults NAME|FILE    what goes wrong (tests/emulator/faults, faults.h)\n"
+                            "  --bucket NAME         make this bucket at start\n"
+                            "  --public-key FILE     of the service account whose assertions are good\n"
+                            "  --token-seconds N     life of an access token (3599)\n"
+                            "  --url-seconds N       life of a signed URL (3600)\n"
+                            "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
+                            "  --cdn-port N          where signed URLs point (0)\n"
+                            "  --log FILE            instead of FOLDER/requests.jsonl\n";
+
+static bool parse(int argc, char **argv, struct settings *s)
+{
+    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, TOKEN, URL, LFS, CDN, LOG, HELP };
+    static const struct option options[] = {{"port", 1, NULL, PORT},
+                                            {"data", 1, NULL, DATA},
+                                            {"hub", 1, NULL, HUB},
+                                            {"faults", 1, NULL, FAULTS},
+                                            {"bucket", 1, NULL, BUCKET},
+                                            {"public-key", 1, NULL, KEY},
+                                            {"token-seconds", 1, NULL, TOKEN},
+                                            {"url-seconds", 1, NULL, URL},
+                                            {"lfs-bytes", 1, NULL, LFS},
+                                            {"cdn-port", 1, NULL, CDN},
+                                            {"log", 1, NULL, LOG},
+                                            {"help", 0, NULL, HELP},
+                                            {NULL, 0, NULL, 0}};
+    *s = (struct settings){.token_seconds = 3599, .url_seconds = 3600, .lfs_bytes = 10 << 20};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        switch (o) {
+        case PORT:
+            s->port = atoi(optarg);
+            break;
+        case CDN:
+            s->cdn_port = atoi(optarg);
+            break;
+        case DATA:
+            s->data = optarg;
+            break;
+        case HUB:
+            s->hub = optarg;
+            break;
+        case FAULTS:
+            s->faults = optarg;
+            break;
+        case BUCKET:
+            s->bucket = optarg;
+            break;
+        case KEY:
+            s->public_key = optarg;
+            break;
+        case TOKEN:
+            s->token_seconds = atoi(optarg);
+            break;
+        case URL:
+            s->url_seconds = atoi(optarg);
+            break;
+        case LFS:
+            s->lfs_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case LOG:
+            s->log = optarg;
+            break;
+        default:
+            return false;
+        }
+    return s->data && optind == argc;
+}
+
+static bool open_log(struct service *s, struct err *e)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/requests.jsonl", s->settings.data);
+    const char *log = s->settings.log ? s->settings.log : path;
+    s->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return s->log >= 0 || err_errno(e, "%s", log);
+}
+
+static bool service_open(struct service *s, struct err *e)
+{
+    if (!open_log(s, e) || !(s->world = world_open(s->settings.data, e)))
+        return false;
+    s->faults = faults_new();
+    s->tokens = tokens_new();
+    s->hub = s->settings.hub ? hub_new(s->settings.hub, s->settings.lfs_bytes) : NULL;
+    if (s->settings.bucket)
+        bucket_make(s->world, s->settings.bucket);
+    return faults_set(s->faults, s->settings.faults, e);
+}
+
+static void service_close(struct service *s)
+{
+    world_close(s->world);
+    faults_free(s->faults);
+    tokens_free(s->tokens);
+    hub_free(s->hub);
+    if (s->log >= 0)
+        close(s->log);
+}
+
+static void wait_for_the_end(void)
+{
+    sigset_t ends;
+    int which;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigwait(&ends, &which);
+}
+
+static void block_signals(void)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before there are threads: they inherit it */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+    struct service s = {.log = -1};
+    struct server *cdn = NULL, *server = NULL;
+    struct err e = {0};
+    if (!parse(argc, argv, &s.settings)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    block_signals();
+    if (service_open(&s, &e) && (cdn = server_start(&s, s.settings.cdn_port, "cdn", &e))) {
+        s.cdn_port = server_port(cdn);
+        server = server_start(&s, s.settings.port, "main", &e);
+    }
+    if (server) {
+        printf("{\"port\":%d,\"cdn_port\":%d}\n", server_port(server), s.cdn_port);
+        fflush(stdout);
+        wait_for_the_end();
+    } else {
+        fprintf(stderr, "emulator: %s\n", e.text);
+    }
+    atomic_store(&s.stopping, true);
+    server_stop(server);
+    server_stop(cdn);
+    service_close(&s);
+    return server ? 0 : 1;
+}

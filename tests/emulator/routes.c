@@ -1,0 +1,92 @@
+#include "endpoints.h"
+#include "storage.h"
+
+#include <string.h>
+
+/* The first that matches. Buckets and repositories share the root of one port, as they never do in life: a
+ * repository's resolve comes first. */
+static const struct route routes[] = {
+    {"cdn", "GET", "/xet-bridge-us/{}/{}/{}/{*}", NULL, cdn_get},
+
+    {"main", "POST", "/emulator/faults", NULL, control_faults},
+    {"main", "POST", "/emulator/idle", NULL, control_idle},
+    {"main", "POST", "/emulator/log/clear", NULL, control_log_clear},
+
+    {"main", "POST", "/token", NULL, token_request},
+    {"main", "POST", "/oauth2/v4/token", NULL, token_request},
+    {"main", "GET", "/", NULL, metadata_root},
+    {"main", "GET", "/computeMetadata/v1/{*}", NULL, metadata_get},
+
+    {"main", "GET", "/storage/v1/b", begin_json, bucket_list},
+    {"main", "POST", "/storage/v1/b", begin_json, bucket_insert},
+    {"main", "GET", "/storage/v1/b/{}", begin_json, bucket_get},
+    {"main", "PATCH", "/storage/v1/b/{}", begin_json, bucket_patch},
+    {"main", "DELETE", "/storage/v1/b/{}", begin_json, bucket_delete},
+    {"main", "GET", "/storage/v1/b/{}/iam", begin_json, bucket_policy_get},
+    {"main", "PUT", "/storage/v1/b/{}/iam", begin_json, bucket_policy_set},
+    {"main", "GET", "/storage/v1/b/{}/iam/testPermissions", begin_json, bucket_test_permissions},
+    {"main", "GET", "/storage/v1/b/{}/o", begin_json, object_list},
+    {"main", "GET", "/storage/v1/b/{}/o/{}", begin_json, object_get},
+    {"main", "GET", "/download/storage/v1/b/{}/o/{}", begin_json, object_get},
+    {"main", "PATCH", "/storage/v1/b/{}/o/{}", begin_json, object_patch},
+    {"main", "DELETE", "/storage/v1/b/{}/o/{}", begin_json, object_delete},
+    {"main", "POST", "/storage/v1/b/{}/o/{}/compose", begin_json, object_compose},
+    {"main", "POST", "/storage/v1/b/{}/o/{}/rewriteTo/b/{}/o/{}", begin_json, object_rewrite},
+    {"main", "POST", "/upload/storage/v1/b/{}/o", begin_upload, finish_upload},
+    {"main", "POST", "/resumable/upload/storage/v1/b/{}/o", begin_upload, finish_upload},
+    {"main", "PUT", "/upload/storage/v1/b/{}/o", begin_session_put, finish_session_put},
+    {"main", "PUT", "/resumable/upload/storage/v1/b/{}/o", begin_session_put, finish_session_put},
+    {"main", "DELETE", "/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
+    {"main", "DELETE", "/resumable/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
+
+    {"hub", "GET", "/api/models/{}/{}", NULL, hub_revision},
+    {"hub", "GET", "/api/models/{}/{}/revision/{}", NULL, hub_revision},
+    {"hub", "GET", "/api/models/{}/{}/tree/{}", NULL, hub_tree},
+    {"hub", "GET", "/api/resolve-cache/models/{}/{}/{}/{*}", NULL, hub_resolve_cache},
+    {"hub", "GET", "/{}/{}/resolve/{}/{*}", NULL, hub_resolve},
+
+    {"main", "GET", "/{}", begin_xml, xml_bucket_get},
+    {"main", "GET", "/{}/{*}", begin_xml, xml_get},
+    {"main", "PUT", "/{}/{*}", begin_xml_put, xml_put},
+    {"main", "POST", "/{}/{*}", begin_xml, xml_post},
+    {"main", "DELETE", "/{}/{*}", begin_xml, xml_delete},
+};
+
+static bool pattern_matches(struct exchange *x, const char *pattern)
+{
+    const char *path = x->path;
+    int count = 0;
+    memset(x->captures, 0, sizeof x->captures);
+    while (*pattern) {
+        if (*pattern != '{') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        bool rest = pattern[1] == '*';
+        size_t size = rest ? strlen(path) : strcspn(path, "/");
+        if (!size || count == MAX_CAPTURES)
+            return false;
+        x->captures[count++] = decode_percent(x->arena, path, size, false);
+        path += size;
+        pattern = strchr(pattern, '}') + 1;
+    }
+    return !*path;
+}
+
+static bool host_matches(const struct exchange *x, const char *host)
+{
+    if (!strcmp(host, "hub"))
+        return x->service->hub && !strcmp(x->host, "main");
+    return !strcmp(x->host, host);
+}
+
+const struct route *route_find(struct exchange *x)
+{
+    const char *method = strcmp(x->method, "HEAD") != 0 ? x->method : "GET";
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (host_matches(x, routes[i].host) && !strcmp(routes[i].method, method) &&
+            pattern_matches(x, routes[i].pattern))
+            return &routes[i];
+    return NULL;
+}
