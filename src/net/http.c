@@ -33,6 +33,7 @@ struct exchange {
     struct curl_slist *headers;
     struct err refused; /* why we ended it: the body's taker, its room */
     size_t problem_size;
+    bool head_ended; /* the empty line behind the headers was there */
     bool stopped, stalled;
     curl_off_t moved;  /* bytes of both bodies when last looked */
     uint64_t moved_ns; /* when they last became more */
@@ -126,6 +127,10 @@ static size_t take_header(char *bytes, size_t one, size_t size, void *arg)
     struct exchange *x = arg;
     (void)one;
     headers_add(x->r->headers, sizeof x->r->headers, bytes, size);
+    if (size >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+        x->head_ended = false;
+    else if (size <= 2) /* "\r\n" or "\n" */
+        x->head_ended = true;
     x->moved_ns = clock_ns();
     return size;
 }
@@ -391,7 +396,11 @@ static bool perform(struct exchange *x, struct err *e)
     CURLcode code = x->api->perform(x->curl);
     x->api->setopt(x->curl, CURLOPT_ERRORBUFFER, NULL);
     bool fits = read_reply(x, e);
-    return code == CURLE_OK ? fits : explain(x, code, detail, e);
+    if (code != CURLE_OK)
+        return explain(x, code, detail, e);
+    if (!x->head_ended || x->r->status < 200) /* which libcurl takes for an answer without a body */
+        return err_set(e, ERR_TRANSIENT, "the connection closed in the middle of the answer's headers");
+    return fits;
 }
 
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
