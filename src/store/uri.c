@@ -1,6 +1,7 @@
 #include "store/uri.h"
 
 #include "base/utf8.h"
+#include "store/place/object_name.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -8,8 +9,7 @@
 #include <sys/stat.h>
 
 enum {
-    MAX_OBJECT_NAME = 1024, /* bytes; Cloud Storage's limit */
-    MAX_HUB_NAME = 96,      /* of the owner, and of the repository */
+    MAX_HUB_NAME = 96, /* of the owner, and of the repository */
     MIN_BUCKET = 3,
     MAX_BUCKET_PART = 63, /* between dots */
     MAX_BUCKET = 222,
@@ -64,20 +64,6 @@ static bool is_bucket(const char *s, size_t n)
     return true;
 }
 
-static bool check_object_path(const struct uri *u, struct err *e)
-{
-    const char *fault = NULL;
-    if (!is_utf8(u->path))
-        fault = "has to be UTF-8";
-    else if (strpbrk(u->path, "\r\n"))
-        fault = "has no line breaks";
-    if (strlen(u->path) > MAX_OBJECT_NAME)
-        return err_set(e, ERR_USAGE, "gs://%s/%.40s…: %zu bytes, a name in Cloud Storage has at most %d",
-                       u->place, u->path, strlen(u->path), MAX_OBJECT_NAME);
-    return !fault ||
-           err_set(e, ERR_USAGE, "gs://%s/%s: a name in Cloud Storage %s", u->place, u->path, fault);
-}
-
 static bool parse_gs(struct uri *u, const char *rest, struct arena *a, struct err *e)
 {
     size_t n = strcspn(rest, "/");
@@ -91,7 +77,7 @@ static bool parse_gs(struct uri *u, const char *rest, struct arena *a, struct er
     u->place = arena_strndup(a, rest, n);
     u->path = arena_strndup(a, path, strlen(path));
     u->folder = !*path || ends_in_slash(path);
-    return (u->place && u->path) ? check_object_path(u, e) : no_memory(e);
+    return (u->place && u->path) ? object_prefix_check(u->place, u->path, e) : no_memory(e);
 }
 
 /* --- Hugging Face --- */

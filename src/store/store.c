@@ -1,0 +1,161 @@
+#include "store/store.h"
+
+#include "store/place/place.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES = 4 << 20 };
+
+struct stores {
+    struct http *http;
+    struct arena *arena; /* of the configuration */
+    struct gcloud_config config;
+    struct cloud *cloud;
+    struct {
+        pthread_mutex_t mutex;
+        struct hub *hub; /* made when the first repository is opened */
+        struct store *list;
+    } locked;
+};
+
+struct stores *stores_new(int per_host, struct err *e)
+{
+    struct stores *s = calloc(1, sizeof *s);
+    if (!s) {
+        err_set(e, ERR_MEMORY, "no memory for the stores");
+        return NULL;
+    }
+    pthread_mutex_init(&s->locked.mutex, NULL);
+    if (!(s->arena = arena_new(CONFIG_BYTES)))
+        err_set(e, ERR_MEMORY, "no memory for the configuration");
+    else if (gcloud_config_read(&s->config, s->arena, e) && (s->http = http_new(e)) &&
+             (s->cloud = cloud_new(s->http, &s->config, e))) {
+        http_limit(s->http, per_host);
+        return s;
+    }
+    stores_free(s);
+    return NULL;
+}
+
+void stores_free(struct stores *s)
+{
+    if (!s)
+        return;
+    for (struct store *one = s->locked.list, *next; one; one = next) {
+        next = one->next;
+        one->kind->close(one);
+    }
+    hub_free(s->locked.hub);
+    cloud_free(s->cloud);
+    http_free(s->http);
+    arena_free(s->arena);
+    pthread_mutex_destroy(&s->locked.mutex);
+    free(s);
+}
+
+struct cloud *stores_cloud(struct stores *s)
+{
+    return s->cloud;
+}
+
+/* --- opening --- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static struct store *find_locked(struct stores *s, const struct uri *u)
+{
+    struct store *one = s->locked.list;
+    while (one && !(one->uri.scheme == u->scheme && same_text(one->uri.place, u->place) &&
+                    same_text(one->uri.revision, u->revision)))
+        one = one->next;
+    return one;
+}
+
+static struct store *open_repository_locked(struct stores *s, const struct uri *u, struct err *e)
+{
+    if (!s->locked.hub && !(s->locked.hub = hub_new(s->http, e)))
+        return NULL;
+    return hf_open(s->locked.hub, u, e);
+}
+
+static struct store *open_locked(struct stores *s, const struct uri *u, struct err *e)
+{
+    switch (u->scheme) {
+    case URI_LOCAL:
+        return local_open(e);
+    case URI_GS:
+        return gs_open(s->cloud, u, e);
+    case URI_HF:
+        return open_repository_locked(s, u, e);
+    case URI_STDIO:
+        break;
+    }
+    err_set(e, ERR_USAGE, "-: stdin and stdout are no store");
+    return NULL;
+}
+
+struct store *stores_open(struct stores *s, const struct uri *u, struct err *e)
+{
+    pthread_mutex_lock(&s->locked.mutex);
+    struct store *one = find_locked(s, u);
+    if (!one && (one = open_locked(s, u, e))) {
+        one->next = s->locked.list;
+        s->locked.list = one;
+    }
+    pthread_mutex_unlock(&s->locked.mutex);
+    return one;
+}
+
+enum uri_scheme store_scheme(const struct store *s)
+{
+    return s->uri.scheme;
+}
+
+const char *store_commit(const struct store *s)
+{
+    return s->commit;
+}
+
+/* --- to the kind of store --- */
+
+bool store_list(struct store *s, const char *prefix, enum store_depth depth, entry_fn fn, void *arg,
+                struct err *e)
+{
+    return s->kind->list(s, prefix, depth, fn, arg, e);
+}
+
+bool store_stat(struct store *s, const char *name, struct arena *a, struct entry *out, struct err *e)
+{
+    return s->kind->stat(s, name, a, out, e);
+}
+
+bool store_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
+                const volatile sig_atomic_t *stop, struct err *e)
+{
+    if (offset > from->size || size > from->size - offset)
+        return err_set(e, ERR_USAGE, "%s: %zu bytes from %llu asked for, it has %llu", from->name, size,
+                       (unsigned long long)offset, (unsigned long long)from->size);
+    return s->kind->read(s, from, offset, size, into, stop, e);
+}
+
+bool store_delete(struct store *s, const struct entry *what, struct err *e)
+{
+    return s->kind->remove(s, what, e);
+}
+
+bool store_put(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
+               struct arena *a, struct entry *out, struct err *e)
+{
+    return s->kind->put(s, name, bytes, size, if_generation, a, out, e);
+}
+
+struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,
+                            struct err *e)
+{
+    return s->kind->begin(s, spec, resume, e);
+}
