@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "net/client/pool.h"
 #include "net/curl_api.h"
 #include "net/parse/headers.h"
@@ -152,7 +153,7 @@ static int check_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_
         x->moved = dlnow + ulnow;
         x->moved_ns = now;
     }
-    x->stopped = x->q->stop && *x->q->stop;
+    x->stopped = stop_wanted(x->q->stop);
     x->stalled = now - x->moved_ns >= patience;
     return x->stopped || x->stalled;
 }

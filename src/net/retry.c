@@ -1,6 +1,7 @@
 #include "net/retry.h"
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "net/parse/rate_limit.h"
 
 #include <sys/random.h>
@@ -10,11 +11,6 @@ const struct retry_policy retry_default = {
     .first_ms = 1000, .cap_ms = 32000, .max_tries = 8, .max_seconds = 300, .longest_wait_s = 120};
 
 enum { SLICE_MS = 50 }; /* how long a stop may go unnoticed */
-
-static bool stopped(const struct retry *r)
-{
-    return r->stop && *r->stop;
-}
 
 static bool status_worth_retrying(int status)
 {
@@ -47,7 +43,7 @@ static bool again(struct retry *r, int asked_s)
 
     if (r->tries++ == 0)
         r->since_ns = now;
-    if (stopped(r) || (p->max_tries && r->tries >= p->max_tries) || asked_s > p->longest_wait_s)
+    if (stop_wanted(r->stop) || (p->max_tries && r->tries >= p->max_tries) || asked_s > p->longest_wait_s)
         return false;
     int wait_ms = random_wait_ms(p, r->tries);
     r->wait_ms = asked_s * 1000 > wait_ms ? asked_s * 1000 : wait_ms;
@@ -83,12 +79,12 @@ bool retry_again(struct retry *r)
 bool retry_wait(struct retry *r)
 {
     uint64_t end = clock_ns() + (uint64_t)r->wait_ms * 1000000;
-    for (uint64_t now; !stopped(r) && (now = clock_ns()) < end;) {
+    for (uint64_t now; !stop_wanted(r->stop) && (now = clock_ns()) < end;) {
         uint64_t left_ms = (end - now) / 1000000 + 1;
         struct timespec slice = {.tv_nsec = (long)(left_ms < SLICE_MS ? left_ms : SLICE_MS) * 1000000};
         nanosleep(&slice, NULL);
     }
-    return !stopped(r);
+    return !stop_wanted(r->stop);
 }
 
 void retry_progress(struct retry *r)

@@ -2,6 +2,7 @@
 #include "peer.h"
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "net/http.h"
 
 #include <stdio.h>
@@ -296,7 +297,7 @@ static void *stop_soon(void *arg)
     struct timespec t = {.tv_nsec = 300000000};
     (void)arg;
     nanosleep(&t, NULL);
-    stop = 1;
+    stop_ask(&stop);
     return NULL;
 }
 

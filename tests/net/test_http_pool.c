@@ -2,6 +2,7 @@
 #include "peer.h"
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "net/http.h"
 
 #include <pthread.h>
@@ -205,12 +206,12 @@ static void stop_ends_the_wait_for_a_place(void **state)
     wait_requests(&p, 1);
     assert_int_equal(pthread_create(&threads[1], NULL, ask_once, &second), 0);
     nanosleep(&a_moment, NULL);
-    stop_second = 1;
+    stop_ask(&stop_second);
     pthread_join(threads[1], NULL);
     assert_false(second.ok);
     assert_int_equal(second.e.kind, ERR_CANCELLED);
     assert_int_equal(requests_seen(&p), 1); /* it never got through */
-    stop_first = 1;
+    stop_ask(&stop_first);
     pthread_join(threads[0], NULL);
     assert_int_equal(first.e.kind, ERR_CANCELLED);
     peer_stop(&p);
@@ -230,7 +231,7 @@ static void raised_limit_lets_who_waits_go_on(void **state)
     wait_requests(&p, 1);
     http_limit(*state, 2);
     wait_requests(&p, 2);
-    stop = 1;
+    stop_ask(&stop);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     peer_stop(&p);

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/stop.h"
 #include "net/parse/rate_limit.h"
 #include "net/retry.h"
 
@@ -192,7 +193,7 @@ static void *stop_soon(void *arg)
     struct timespec t = {.tv_nsec = 100000000};
     (void)arg;
     nanosleep(&t, NULL);
-    stop = 1;
+    stop_ask(&stop);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "net/client/pool.h"
 
+#include "base/stop.h"
 #include "net/url.h"
 
 #include <pthread.h>
@@ -150,7 +151,7 @@ static void wait_returned_locked(struct pool *p)
 /* Waits for a place among the origin's connections. False when *stop ended the wait. */
 static bool take_place_locked(struct pool *p, struct origin *o, const volatile sig_atomic_t *stop)
 {
-    while (!(stop && *stop)) {
+    while (!stop_wanted(stop)) {
         if (p->locked.per_host <= 0 || o->busy < p->locked.per_host) {
             o->busy++;
             return true;
