@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 extern const struct command command_serve, command_ask, command_help;
+extern const struct command command_stage, command_bucket;
+extern const struct command command_cp, command_ls, command_cat, command_rm;
 
 /* The n-th command, NULL behind the last. */
 const struct command *command_at(size_t n);

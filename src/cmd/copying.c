@@ -58,7 +58,7 @@ static void list_failures(const struct transfer *t)
         if (f->state != TRANSFER_FAILED)
             continue;
         if (failed++ < MOST)
-            fprintf(stderr, "%s: %s\n", f->name, f->problem ? f->problem->text : "failed");
+            fprintf(stderr, "%s\n", f->problem ? f->problem->text : f->name);
     }
     if (failed > MOST)
         fprintf(stderr, "… and %d more files\n", failed - MOST);
@@ -108,10 +108,10 @@ void copying_print(const struct copying *c, const struct copy_outcome *o)
     char bytes[HUMAN_TEXT], time[HUMAN_TEXT], rate[HUMAN_TEXT];
     double per_second = c->seconds > 0 ? (double)o->bytes_moved / c->seconds : 0;
 
-    printf("%d file%s copied, %s in %s", o->copied, human_plural((uint64_t)o->copied),
-           human_bytes(o->bytes_moved, bytes), human_seconds(c->seconds, time));
+    printf("%d file%s copied, %s", o->copied, human_plural((uint64_t)o->copied),
+           human_bytes(o->bytes_moved, bytes));
     if (c->seconds >= 1)
-        printf(" (%s/s)", human_bytes((uint64_t)per_second, rate));
+        printf(" in %s (%s/s)", human_seconds(c->seconds, time), human_bytes((uint64_t)per_second, rate));
     if (o->skipped)
         printf(", %d %s there already", o->skipped, o->skipped == 1 ? "was" : "were");
     putchar('\n');
@@ -129,7 +129,7 @@ bool copying_json(const struct copying *c, const struct copy_outcome *o, json_t 
 
 bool print_json(json_t *object, struct err *e)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(object);
     if (!text)
         return err_set(e, ERR_MEMORY, "no memory for the result");

@@ -77,8 +77,6 @@ static bool check_target(struct cp *c, const char *text, struct err *e)
 {
     bool exists;
     c->name.path = c->target.path;
-    if (c->target.uri.scheme == URI_HF)
-        return err_set(e, ERR_UNSUPPORTED, "%s: Ferry reads from the hub and does not write to it", text);
     if (c->target.uri.scheme == URI_LOCAL)
         return check_local_target(c, text, e);
     c->name.folder = c->target.uri.folder || c->sources.things > 1;
@@ -213,7 +211,8 @@ static bool report(const struct cp *c, const struct copying *run, const struct t
     return print_json(result, e);
 }
 
-static bool copy(struct cp *c, struct journal *journal, struct err *e)
+/* *started: something may have been copied, of which the journal knows. */
+static bool copy(struct cp *c, struct journal *journal, bool *started, struct err *e)
 {
     struct copying run = {
         .settings = &c->settings.copy, .what = "copying", .again = c->again, .stop = interrupt_watch()};
@@ -222,7 +221,8 @@ static bool copy(struct cp *c, struct journal *journal, struct err *e)
                                  .skip_existing = c->settings.no_clobber,
                                  .stop = run.stop};
     struct transfer *t = transfer_new(&o, e);
-    bool ok = t && add_jobs(c, t, e) && copying_run(&run, t, e) && report(c, &run, t, e);
+    *started = t && add_jobs(c, t, e);
+    bool ok = *started && copying_run(&run, t, e) && report(c, &run, t, e);
     transfer_free(t);
     return ok;
 }
@@ -248,18 +248,22 @@ static bool copy_with_journal(struct cp *c, char **texts, int count, struct err 
         return err_set(e, ERR_MEMORY, "no memory");
     if (!j)
         return false;
-    if (!copy(c, j, e)) {
+    bool started, ok = copy(c, j, &started, e);
+    if (ok)
+        return journal_remove(j, e);
+    if (started)
         journal_close(j);
-        return false;
-    }
-    return journal_remove(j, e);
+    else
+        journal_remove(j, NULL);
+    return false;
 }
 
 static bool copy_files(struct cp *c, char **texts, int count, struct err *e)
 {
     const char *target = texts[count - 1];
-    if (!find_sources(c, texts, count - 1, e) || !place_open(&c->target, c->stores, target, c->arena, e) ||
-        !check_target(c, target, e) || !name_targets(c, e))
+    if (!place_writable(target, c->arena, e) || !find_sources(c, texts, count - 1, e) ||
+        !place_open(&c->target, c->stores, target, c->arena, e) || !check_target(c, target, e) ||
+        !name_targets(c, e))
         return false;
     if (c->settings.copy.dry_run)
         return plan(c, e);
@@ -300,7 +304,8 @@ static bool copy_in(struct cp *c, const char *target, struct err *e)
     const volatile sig_atomic_t *stop = interrupt_watch();
     int64_t generation = c->settings.no_clobber ? STORAGE_ABSENT : STORAGE_ANY_GENERATION;
 
-    if (!place_open(&c->target, c->stores, target, c->arena, e) || !check_target(c, target, e))
+    if (!place_writable(target, c->arena, e) || !place_open(&c->target, c->stores, target, c->arena, e) ||
+        !check_target(c, target, e))
         return false;
     if (c->name.folder)
         return err_set(e, ERR_USAGE, "%s is a folder; what comes from stdin needs a name of its own", target);
@@ -361,8 +366,7 @@ static const struct option_group *const cp_groups[] = {&cp_group, &copy_group, N
 
 static const char *const cp_examples[] = {
     "ferry cp -r ~/models/qwen gs://bucket/models",
-    "to gs://bucket/models/qwen/… when there is something in gs://bucket/models/, else to "
-    "gs://bucket/models/…",
+    "to gs://bucket/models/qwen/…, when gs://bucket/models/ exists (see above)",
     "ferry cp 'gs://bucket/models/qwen/*.json' configs/",
     "a quoted wildcard is expanded by Ferry; configs is made",
     "ferry cp hf://Qwen/Qwen2-Audio-7B-Instruct/config.json .",

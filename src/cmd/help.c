@@ -9,8 +9,10 @@
 enum { WIDTH = 79, HELP_COLUMN = 28 };
 
 static const char about_ferry[] =
-    "Ferry serves Qwen2-Audio and Qwen2 models from a Hugging Face model folder: one program, no Python, "
-    "with the OpenAI chat API in front and audio understood as it is spoken.";
+    "Ferry takes models from Hugging Face to where they are served, and serves them: one program, no Python. "
+    "It "
+    "copies them to Cloud Storage, verified and resumable, and answers for Qwen2-Audio and Qwen2 models with "
+    "the OpenAI chat API in front and audio understood as it is spoken.";
 
 static const struct {
     int code;
@@ -136,12 +138,12 @@ void help_command(FILE *out, const struct command *c)
         fprintf(out, "  # %s\n  %s\n", x[1], x[0]);
 }
 
-/* Text as troff takes it literally: \- is a minus one can copy, a dot at the line's start is no macro. */
+/* Text as troff takes it literally: \- is a minus one can copy, a dot at a line's start is no macro. */
 static void troff(FILE *out, const char *text)
 {
-    if (*text == '.' || *text == '\'')
-        fputs("\\&", out);
-    for (; *text; text++) {
+    for (const char *start = text; *text; text++) {
+        if ((*text == '.' || *text == '\'') && (text == start || text[-1] == '\n'))
+            fputs("\\&", out);
         if (*text == '\\')
             fputs("\\e", out);
         else if (*text == '\n')
@@ -190,7 +192,7 @@ static void man_command(FILE *out, const struct command *c)
 void help_man(FILE *out)
 {
     fputs(".TH FERRY 1 \"\" \"ferry " FERRY_VERSION "\" \"User Commands\"\n", out);
-    fputs(".SH NAME\nferry \\- serve and ask models that listen, from a Hugging Face folder\n", out);
+    fputs(".SH NAME\nferry \\- copy models from Hugging Face to a bucket, serve them and ask them\n", out);
     fputs(".SH SYNOPSIS\n.B ferry\nCOMMAND [options]\n.SH DESCRIPTION\n", out);
     troff(out, about_ferry);
     fputs(".SH COMMANDS\n", out);

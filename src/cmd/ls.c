@@ -124,15 +124,15 @@ static bool list_matches(struct ls *l, struct arena *a, struct err *e)
     bool deep = l->settings.recursive || strchr(l->place.path + literal, '/') || strstr(l->place.path, "**");
     char *prefix = arena_strndup(a, l->place.path, literal);
     l->pattern = l->place.path;
-    return prefix && store_list(l->place.store, prefix, deep ? STORE_DEEP : STORE_LEVEL, on_entry, l, e);
+    return prefix && place_list(&l->place, prefix, deep ? STORE_DEEP : STORE_LEVEL, on_entry, l, e);
 }
 
 static bool list_folder(struct ls *l, struct arena *a, struct err *e)
 {
     char *prefix = place_prefix(&l->place, a);
     l->pattern = NULL;
-    return prefix && store_list(l->place.store, prefix, l->settings.recursive ? STORE_DEEP : STORE_LEVEL,
-                                on_entry, l, e);
+    return prefix &&
+           place_list(&l->place, prefix, l->settings.recursive ? STORE_DEEP : STORE_LEVEL, on_entry, l, e);
 }
 
 static bool list(struct ls *l, const char *text, struct arena *a, struct err *e)

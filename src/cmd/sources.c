@@ -32,6 +32,15 @@ bool place_open(struct place *p, struct stores *stores, const char *text, struct
     return p->path || no_memory(e);
 }
 
+bool place_writable(const char *text, struct arena *a, struct err *e)
+{
+    struct uri u;
+    if (!uri_parse(&u, text, a, e))
+        return false;
+    return u.scheme != URI_HF ||
+           err_set(e, ERR_USAGE, "%s: Ferry reads from the hub and does not write to it", text);
+}
+
 char *place_uri(const struct place *p, const char *name, struct arena *a)
 {
     return uri_join(a, &p->root, name);
@@ -41,6 +50,19 @@ char *place_prefix(const struct place *p, struct arena *a)
 {
     size_t n = strlen(p->path);
     return arena_printf(a, "%s%s", p->path, n == 0 || p->path[n - 1] == '/' ? "" : "/");
+}
+
+/* In Cloud Storage a prefix without objects is an empty list: what can be missing is the bucket. */
+bool place_list(const struct place *p, const char *prefix, enum store_depth depth, entry_fn fn, void *arg,
+                struct err *e)
+{
+    struct err problem = {0};
+    if (store_list(p->store, prefix, depth, fn, arg, &problem))
+        return true;
+    *e = problem;
+    if (problem.kind == ERR_NOT_FOUND && p->uri.scheme == URI_GS)
+        err_set(e, ERR_NOT_FOUND, "%.800s `ferry bucket create %s` makes one", problem.text, p->uri.place);
+    return false;
 }
 
 /* One is enough to know: the listing is ended by an error of our own. */
@@ -64,8 +86,7 @@ bool place_is_folder(const struct place *p, struct arena *a, bool *is, struct er
     char *prefix = place_prefix(p, a);
     if (!prefix)
         return no_memory(e);
-    bool ok = store_list(p->store, prefix, STORE_LEVEL, note_one, is, &problem);
-    if (ok || *is || problem.kind == ERR_NOT_FOUND)
+    if (place_list(p, prefix, STORE_LEVEL, note_one, is, &problem) || *is)
         return true;
     *e = problem;
     return false;
@@ -162,7 +183,7 @@ static bool add_folder(struct sources *s, const struct place *p, struct err *e)
     if (!prefix)
         return no_memory(e);
     s->things++;
-    return store_list(p->store, prefix, STORE_DEEP, add_in_folder, &search, e);
+    return place_list(p, prefix, STORE_DEEP, add_in_folder, &search, e);
 }
 
 /* --- wildcards --- */
@@ -216,7 +237,7 @@ static bool add_matches(struct sources *s, const struct place *p, struct err *e)
     char *prefix = arena_strndup(s->arena, p->path, literal);
     if (!prefix)
         return no_memory(e);
-    bool ok = store_list(p->store, prefix, deep ? STORE_DEEP : STORE_LEVEL, add_match, &search, e);
+    bool ok = place_list(p, prefix, deep ? STORE_DEEP : STORE_LEVEL, add_match, &search, e);
     free(search.last_matched);
     return ok;
 }

@@ -15,11 +15,16 @@ struct place {
     const char *path;    /* the name in it, without slashes at its end ("/" stays) */
 };
 
+/* Whether what text names can be written to: anything but the hub. */
+bool place_writable(const char *text, struct arena *a, struct err *e);
 /* Strings in the arena. */
 bool place_open(struct place *p, struct stores *stores, const char *text, struct arena *a, struct err *e);
 char *place_uri(const struct place *p, const char *name, struct arena *a);
 /* path + "/", or "" for the whole place: what the names of all in that folder begin with. */
 char *place_prefix(const struct place *p, struct arena *a);
+/* store_list; of a bucket that is not there it says how to make one. */
+bool place_list(const struct place *p, const char *prefix, enum store_depth depth, entry_fn fn, void *arg,
+                struct err *e);
 /* Whether anything lies in that folder. */
 bool place_is_folder(const struct place *p, struct arena *a, bool *is, struct err *e);
 /* As store_stat; a name that is not there is no failure: *there says so. */

@@ -110,11 +110,8 @@ static bool pin(struct stage *s, struct err *e)
 
 static bool open_target(struct stage *s, const char *text, struct err *e)
 {
-    if (!place_open(&s->target, s->stores, text, s->arena, e))
+    if (!place_writable(text, s->arena, e) || !place_open(&s->target, s->stores, text, s->arena, e))
         return false;
-    if (s->target.uri.scheme == URI_HF)
-        return err_set(e, ERR_USAGE,
-                       "%s: Ferry does not write to the hub; expected gs://BUCKET/PREFIX or a folder", text);
     s->prefix = place_prefix(&s->target, s->arena);
     return s->prefix || err_set(e, ERR_MEMORY, "no memory");
 }
@@ -321,6 +318,19 @@ static bool copy_with_journal(struct stage *s, struct err *e)
     return false;
 }
 
+/* A licence that was not accepted shows only when bytes are asked for: better once, and before anything is
+ * written, than file by file. */
+static bool try_reading(struct stage *s, struct err *e)
+{
+    char byte;
+    for (int i = 0; i < s->count; i++) {
+        const struct stage_file *f = &s->files[i];
+        if (f->choice == CHOICE_TAKEN && !f->certified && f->source.size)
+            return store_read(s->model.store, &f->source, 0, 1, &byte, NULL, e);
+    }
+    return true;
+}
+
 static bool stage(struct stage *s, struct err *e)
 {
     if (!pin(s, e) || !stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
@@ -330,7 +340,7 @@ static bool stage(struct stage *s, struct err *e)
         return print_complete(s, e);
     if (s->settings.copy.dry_run)
         return print_plan(s, e);
-    return make_way(s, e) && copy_with_journal(s, e);
+    return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e);
 }
 
 static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)

@@ -14,7 +14,7 @@
 struct check {
     struct stage *stage;
     const volatile sig_atomic_t *stop;
-    int bad, without_checksum;
+    int bad, bad_bytes, without_checksum;
     json_t *findings;
     struct {
         pthread_mutex_t mutex;
@@ -104,8 +104,10 @@ static bool check_bytes(struct check *c, const struct manifest_file *m, const st
         return err_wrap(e, "%s", m->name);
     was_read(c);
     sha256_end(&c->sha256, sha256);
-    if (c->crc32c != m->crc32c || strcmp(sha256, m->sha256) != 0)
+    if (c->crc32c != m->crc32c || strcmp(sha256, m->sha256) != 0) {
         find(c, m->name, "its bytes are not those that were staged");
+        c->bad_bytes++;
+    }
     return true;
 }
 
@@ -160,11 +162,10 @@ static bool report(struct check *c, struct err *e)
                     e))
         return false;
     if (c->bad)
-        return err_set(
-            e, ERR_CORRUPT,
-            "%d of %d files are not what was staged; delete them with `ferry rm` where they are there, "
-            "then: ferry stage %s@%s %s",
-            c->bad, m->count, m->source, m->commit, target);
+        return err_set(e, ERR_CORRUPT,
+                       "%d of %d files are not what was staged; to set it right%s: ferry stage %s@%s %s",
+                       c->bad, m->count, c->bad_bytes ? " delete those whose bytes are wrong, then" : "",
+                       m->source, m->commit, target);
     if (s->settings.copy.json)
         return true;
     printf("%d file%s of %s at %.12s: all there, %s (%s)\n", m->count, human_plural((uint64_t)m->count),

@@ -51,13 +51,9 @@ const struct entry *stage_find(const struct stage_list *list, const char *name)
 bool stage_list_target(struct stage *s, struct err *e)
 {
     struct listing l = {&s->there, s->arena, strlen(s->prefix)};
-    struct err problem = {0};
 
-    if (!store_list(s->target.store, s->prefix, STORE_DEEP, collect, &l, &problem) &&
-        problem.kind != ERR_NOT_FOUND) { /* a folder that is yet to be made is empty */
-        *e = problem;
+    if (!place_list(&s->target, s->prefix, STORE_DEEP, collect, &l, e))
         return false;
-    }
     if (s->there.count)
         qsort(s->there.items, s->there.count, sizeof *s->there.items, by_name);
     return true;
