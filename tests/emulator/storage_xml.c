@@ -288,23 +288,23 @@ static bool same_tag(const char *ours, const char *theirs)
     return !strcmp(ours, theirs) || (strlen(theirs) == size && !strncmp(ours + 1, theirs, size));
 }
 
-/* Everything S3 checks: order, tags, sizes. */
+/* Everything S3 checks: the order first, then that each part is there, then sizes. */
 static bool parts_fit(struct exchange *x, const struct upload *u, const struct xml_part *named, int count)
 {
+    for (int i = 1; i < count; i++)
+        if (named[i].number <= named[i - 1].number)
+            fail_xml(x, 400, "InvalidPartOrder", "The list of parts was not in ascending order.");
     for (int i = 0; i < count; i++) {
         const struct part *p = find_part(u, named[i].number);
-        if (i && named[i].number <= named[i - 1].number)
-            fail_xml(x, 400, "InvalidPartOrder", "The list of parts was not in ascending order.");
-        else if (!p || !same_tag(p->etag, named[i].etag))
+        if (!p || !same_tag(p->etag, named[i].etag))
             fail_xml(x, 400, "InvalidPart", "One or more of the specified parts could not be found: %d.",
                      named[i].number);
-        else if (i + 1 < count && p->bytes.size < MIN_PART)
+    }
+    for (int i = 0; i + 1 < count && !x->answer.status; i++)
+        if (find_part(u, named[i].number)->bytes.size < MIN_PART)
             fail_xml(x, 400, "EntityTooSmall", "Part %d is smaller than the minimum allowed size.",
                      named[i].number);
-        if (x->answer.status)
-            return false;
-    }
-    return true;
+    return !x->answer.status;
 }
 
 static void complete_locked(struct exchange *x, struct upload *u, const struct xml_part *named, int count)
