@@ -104,7 +104,8 @@ static void set_header(struct exchange *x, const char *name, const char *value)
         a->headers[a->header_count++] = (struct pair){name, value};
 }
 
-static const char *print(struct exchange *x, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static const char *print(struct exchange *x, const char *format,
+                                                               va_list args)
 {
     char text[4096];
     vsnprintf(text, sizeof text, format, args);
