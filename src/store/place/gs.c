@@ -40,7 +40,7 @@ struct level_list {
     size_t count, room;
 };
 
-enum { MAX_LEVEL_BYTES = 1 << 30 };
+enum { MAX_LEVEL_BYTES = 1 << 30, STAT_BYTES = 64 << 10 };
 
 static bool keep_entry(struct level_list *l, const struct entry *entry, struct err *e)
 {
@@ -137,12 +137,30 @@ static bool gs_stat(struct store *s, const char *name, struct arena *a, struct e
     return true;
 }
 
+/* A generation that was replaced is "not there" to Cloud Storage. */
+static bool explain_gone(struct gs_store *g, const struct entry *from, struct err *e)
+{
+    struct err ignored = {0};
+    struct object o;
+    struct arena *a = arena_new(STAT_BYTES);
+    bool replaced = a && storage_stat(g->cloud, g->bucket, from->name, a, &o, &ignored) &&
+                    o.generation != from->generation;
+    arena_free(a);
+    return replaced &&
+           err_set(e, ERR_BUSY, "gs://%s/%s: has changed since it was listed", g->bucket, from->name);
+}
+
 static bool gs_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                     const volatile sig_atomic_t *stop, struct err *e)
 {
     struct gs_store *g = gs_of(s);
-    return size == 0 ||
-           storage_read(g->cloud, g->bucket, from->name, from->generation, offset, size, into, stop, e);
+    struct err problem = {0};
+    if (size == 0 ||
+        storage_read(g->cloud, g->bucket, from->name, from->generation, offset, size, into, stop, &problem))
+        return true;
+    if (e)
+        *e = problem;
+    return problem.kind == ERR_NOT_FOUND && explain_gone(g, from, e);
 }
 
 static bool gs_remove(struct store *s, const struct entry *what, struct err *e)

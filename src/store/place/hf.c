@@ -1,4 +1,4 @@
-/* A repository of the hub at one commit: what hub_open listed, sorted. Only read. */
+/* A repository of the hub at one commit: what hub_open listed. Only read. */
 #include "store/place/level.h"
 #include "store/place/place.h"
 
@@ -11,7 +11,7 @@ struct hf_store {
     struct store s;
     struct hub *hub;
     struct arena *arena;
-    struct hub_repo repo; /* files in byte order of their paths */
+    struct hub_repo repo;
 };
 
 static int by_path(const void *a, const void *b)
@@ -141,8 +141,6 @@ static bool hf_fill(struct hf_store *h, const struct uri *u, struct err *e)
         return err_set(e, ERR_MEMORY, "hf://%s: no memory for a store", u->place);
     if (!hub_open(h->hub, u->place, u->revision, h->arena, &h->repo, e) || !check_names(&h->repo, e))
         return false;
-    if (h->repo.count)
-        qsort(h->repo.files, (size_t)h->repo.count, sizeof *h->repo.files, by_path);
     h->s.commit = h->repo.commit;
     return true;
 }

@@ -20,7 +20,8 @@ static void fill_entry(const struct object *o, struct entry *out)
 static bool take_back(struct cloud *c, const char *bucket, const char *name, const struct object *o,
                       uint32_t expected, struct err *e)
 {
-    bool gone = storage_delete(c, bucket, name, o->generation, NULL);
+    struct err ignored = {0};
+    bool gone = storage_delete(c, bucket, name, o->generation, &ignored);
     return err_set(e, ERR_CORRUPT,
                    "gs://%s/%s: Cloud Storage has %llu bytes with crc32c %08x, crc32c %08x was sent%s",
                    bucket, name, (unsigned long long)o->size, o->crc32c, expected,

@@ -58,8 +58,9 @@ static bool print_token(const struct upload *u, char out[UPLOAD_TOKEN_BYTES])
 
 static bool seal_empty(struct multipart_upload *m, struct arena *a, struct entry *out, struct err *e)
 {
+    struct err ignored = {0};
     if (m->id) /* begun before it was known that nothing would come */
-        (void)!multipart_abort(m->cloud, m->bucket, m->u.spec.name, m->id, NULL);
+        (void)!multipart_abort(m->cloud, m->bucket, m->u.spec.name, m->id, &ignored);
     return object_put_empty(m->cloud, m->bucket, &m->u.spec, a, out, e);
 }
 

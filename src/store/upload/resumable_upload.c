@@ -76,8 +76,9 @@ static bool print_token(const struct upload *u, char out[UPLOAD_TOKEN_BYTES])
 
 static bool seal_empty(struct resumable_upload *r, struct arena *a, struct entry *out, struct err *e)
 {
+    struct err ignored = {0};
     if (r->session) /* begun before it was known that nothing would come */
-        (void)!resumable_cancel(r->cloud, r->session, NULL);
+        (void)!resumable_cancel(r->cloud, r->session, &ignored);
     return object_put_empty(r->cloud, r->bucket, &r->u.spec, a, out, e);
 }
 
