@@ -357,8 +357,7 @@ static void seal_whose_answer_is_lost_is_a_seal(void **state)
 
 static void broken_connections_are_tried_again(void **state)
 {
-    static const char *const faults[] = {"reset-while-writing", "unavailable-after-bytes", "rate-limit",
-                                         "token-dies-midway"};
+    static const char *const faults[] = {"reset-while-writing", "unavailable-after-bytes", "rate-limit"};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct sample m = make_sample(*state, "broken", 2 * PART + 1, PART);
         emulator_faults(&remote, faults[i]);
