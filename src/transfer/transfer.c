@@ -20,8 +20,8 @@ uint32_t transfer_part_size(uint64_t size, uint32_t part_bytes, int max_parts)
 {
     uint64_t ranges = size / part_bytes + (size % part_bytes != 0);
     uint64_t times = ranges / (uint64_t)max_parts + (ranges % (uint64_t)max_parts != 0);
-    uint64_t bytes = (times ? times : 1) * part_bytes;
-    return bytes > UINT32_MAX ? UINT32_MAX / part_bytes * part_bytes : (uint32_t)bytes;
+    uint64_t most = UINT32_MAX / part_bytes;
+    return (uint32_t)(times == 0 ? 1 : times < most ? times : most) * part_bytes;
 }
 
 struct transfer *transfer_new(const struct transfer_options *o, struct err *e)
