@@ -35,8 +35,8 @@ static size_t read_request(int fd, char *request)
     size_t size = 0;
     for (ssize_t n; size + 1 < REQUEST_ROOM && (n = read(fd, request + size, REQUEST_ROOM - 1 - size)) > 0;) {
         request[size += (size_t)n] = 0;
-        const char *end = strstr(request, "\r\n\r\n"), *length = strcasestr(request, "Content-Length: ");
-        size_t body = length && length < end ? strtoul(length + 16, NULL, 10) : 0;
+        const char *end = strstr(request, "\r\n\r\n"), *length = strcasestr(request, "\r\nContent-Length: ");
+        size_t body = length && length < end ? strtoul(length + 18, NULL, 10) : 0;
         if (end && size >= (size_t)(end + 4 - request) + body)
             return size;
     }
