@@ -264,6 +264,27 @@ static void refusal_in_the_middle_of_a_body_is_an_answer_or_a_break(void **state
     assert_true(ok || e.kind == ERR_TRANSIENT);
 }
 
+static void proxy_of_the_environment_is_asked(void **state)
+{
+    struct peer p = {.answer = DONE};
+    struct http_request q = {.method = "GET", .url = "http://elsewhere.example/x?y"};
+    struct http_reply r;
+    struct err e = {0};
+    char proxy[200];
+    peer_start(&p);
+    snprintf(proxy, sizeof proxy, "http://user:secret@127.0.0.1:%d", p.port);
+    setenv("http_proxy", proxy, 1);
+    bool ok = http_send(*state, &q, &r, &e);
+    peer_stop(&p);
+    bool again = http_send(*state, &q, &r, &e); /* nobody there any more */
+    unsetenv("http_proxy");
+    assert_true(ok);
+    assert_memory_equal(p.locked.head, "GET http://elsewhere.example/x?y HTTP/1.1\r\n", 43);
+    assert_false(again);
+    assert_int_equal(e.kind, ERR_TRANSIENT);
+    assert_null(strstr(e.text, "secret"));
+}
+
 static int open_client(void **state)
 {
     struct err e = {0};
@@ -292,6 +313,7 @@ int main(void)
         cmocka_unit_test(body_of_nothing_says_so),
         cmocka_unit_test(large_body_is_sent_at_once_and_whole),
         cmocka_unit_test(refusal_in_the_middle_of_a_body_is_an_answer_or_a_break),
+        cmocka_unit_test(proxy_of_the_environment_is_asked),
     };
     setenv("no_proxy", "127.0.0.1", 1); /* the peers are on this machine */
     return cmocka_run_group_tests(tests, open_client, close_client);
