@@ -104,7 +104,10 @@ bool gcloud_config_parse(struct gcloud_config *c, const char *text, size_t size,
         }
         if (line.size < 3 || line.at[line.size - 1] != ']')
             return err_set(e, ERR_CORRUPT, "line %d: a section without its ]", number);
-        section = copy(a, trim((struct span){line.at + 1, line.size - 2}));
+        struct span name = trim((struct span){line.at + 1, line.size - 2});
+        section = copy(a, name);
+        if (name.size == 0)
+            return err_set(e, ERR_CORRUPT, "line %d: a section without a name", number);
         if (!section)
             return err_set(e, ERR_MEMORY, "no memory for gcloud's configuration");
     }

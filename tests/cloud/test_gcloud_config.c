@@ -162,6 +162,7 @@ static void what_is_no_ini_is_refused(void **state)
         {"project = early\n", 0, "line 1: a property before any [section]"},
         {"[core\n", 0, "line 1: a section without its ]"},
         {"[]\n", 0, "line 1: a section without its ]"},
+        {"[ ]\n", 0, "line 1: a section without a name"},
         {"[core]\n= nothing\n", 0, "line 2: expected"},
         {"[core]\nproject = a\0b\n", 21, "a NUL byte"},
     };
