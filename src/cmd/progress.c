@@ -102,12 +102,21 @@ static void log_line(struct progress *p, const struct transfer_progress *now)
              LOG_INT("bytes_per_second", rate), seconds, LOG_END);
 }
 
+/* In order of their names they keep their lines on the screen. */
+static int by_name(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b; /* name is the first member */
+    return *x && *y ? strcmp(*x, *y) : (*x != NULL) - (*y != NULL);
+}
+
 static void show(struct progress *p)
 {
     struct transfer_progress now = {0};
     double ms = clock_ms();
 
     p->opt.sample(p->opt.arg, &now);
+    int most = (int)(sizeof now.flight / sizeof *now.flight);
+    qsort(now.flight, (size_t)(now.running < most ? now.running : most), sizeof *now.flight, by_name);
     rate_add(&p->rate, ms, now.bytes_moved);
     if (p->terminal) {
         draw(p, &now);

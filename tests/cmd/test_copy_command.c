@@ -1,0 +1,385 @@
+/* ferry cp, ls, cat and rm, as their users meet them, against the emulator. */
+#include "scratch.h"
+
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define B "gs://" SCRATCH_BUCKET
+
+/* Names that URLs, shells and file systems take amiss. */
+#define ODD "sub dir/日本/音声 #1 100%25?.wav"
+static const char *const names[] = {"a.txt",        "b.bin", "zero", "one", ODD, "sub dir/[x]*.bin",
+                                    "deep/er/c.txt"};
+enum { NAMES = sizeof names / sizeof *names };
+
+static void make_source(void)
+{
+    char path[300];
+    for (size_t i = 0; i < NAMES; i++) {
+        size_t size = strcmp(names[i], "zero") == 0 ? 0 : strcmp(names[i], "one") == 0 ? 1 : 1000 * i + 7;
+        snprintf(path, sizeof path, "src/%s", names[i]);
+        scratch_file(path, strcmp(names[i], "b.bin") == 0 ? 20000003 : size, (unsigned)i);
+    }
+}
+
+static void expect_copy(const char *folder)
+{
+    char from[300], to[300];
+    for (size_t i = 0; i < NAMES; i++) {
+        snprintf(from, sizeof from, "src/%s", names[i]);
+        snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+        scratch_same(from, to);
+    }
+}
+
+static void folder_with_odd_names_survives_every_direction(void **state)
+{
+    struct scratch *s = *state;
+    make_source();
+    scratch_ok(s, "cp", "-r", "src", B "/up");      /* here to bucket */
+    scratch_ok(s, "cp", "-r", B "/up", B "/again"); /* within it */
+    scratch_ok(s, "cp", "-r", B "/again", "down");  /* bucket to here */
+    expect_copy("down");
+    scratch_ok(s, "cp", "-r", "down", "here"); /* here to here */
+    expect_copy("here");
+    scratch_file("hub/owner/name/sub/#1 %41.bin", 300000, 9); /* hub to both */
+    scratch_text("hub/owner/name/config.json", "{}");
+    scratch_ok(s, "cp", "-r", "hf://owner/name", "hub-down/");
+    scratch_same("hub/owner/name/sub/#1 %41.bin", "hub-down/name/sub/#1 %41.bin");
+    scratch_ok(s, "cp", "hf://owner/name/config.json", B);
+    scratch_ok(s, "cat", B "/config.json");
+    assert_string_equal(s->last.out, "{}");
+}
+
+/* What the copy is called, by what lies at the target. */
+static void target_name_follows_what_is_there(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("dir/x/a", "a");
+    scratch_ok(s, "cp", "-r", "dir", B "/new");
+    scratch_ok(s, "cp", "-r", "dir", B "/new");
+    scratch_ok(s, "cp", "-r", "dir", B "/slash/");
+    scratch_ok(s, "cp", "dir/x/a", B "/file");
+    scratch_ok(s, "cp", "dir/x/a", B "/new");
+    scratch_ok(s, "cp", "-r", "dir/.", B "/dot/");
+    scratch_ok(s, "cp", "-r", "dir/*", B "/star/");
+    scratch_ok(s, "ls", "-r", B);
+    assert_string_equal(s->last.out, B "/dot/x/a\n" B "/file\n" B "/new/a\n" B "/new/dir/x/a\n" B
+                                       "/new/x/a\n" B "/slash/dir/x/a\n" B "/star/x/a\n");
+}
+
+static void wildcards_take_what_they_match(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("w/a.bin", "a");
+    scratch_text("w/b.bin", "b");
+    scratch_text("w/c.txt", "c");
+    scratch_text("w/sub/d.bin", "d");
+    scratch_ok(s, "cp", "-r", "w", B "/w");
+    scratch_ok(s, "cp", B "/w/*.bin", "level/");
+    assert_true(scratch_exists("level/a.bin") && scratch_exists("level/b.bin"));
+    assert_false(scratch_exists("level/c.txt") || scratch_exists("level/d.bin"));
+    scratch_ok(s, "cp", B "/w/**.bin", "all/");
+    assert_true(scratch_exists("all/a.bin") && scratch_exists("all/d.bin"));
+    scratch_ok(s, "cp", "-r", B "/w/[s]*", "folder/");
+    assert_true(scratch_exists("folder/sub/d.bin"));
+    scratch_ok(s, "cp", "-r", "-x", "*.bin", B "/w", "excluded");
+    assert_true(scratch_exists("excluded/c.txt") && !scratch_exists("excluded/a.bin"));
+    assert_int_equal(scratch_run(s, "cp", B "/w/*", "passed/"), 0);
+    assert_string_equal(s->last.err, "1 folder passed over; -r takes them too\n");
+    scratch_ok(s, "ls", B "/w/*.bin");
+    assert_string_equal(s->last.out, B "/w/a.bin\n" B "/w/b.bin\n");
+}
+
+static void pipes_go_in_and_out(void **state)
+{
+    struct scratch *s = *state;
+    assert_int_equal(scratch_run_with(s, "through a pipe\n", "cp", "-", B "/pipe"), 0);
+    scratch_ok(s, "cp", B "/pipe", "-");
+    assert_string_equal(s->last.out, "through a pipe\n");
+    scratch_ok(s, "cat", B "/pipe", B "/pipe");
+    assert_string_equal(s->last.out, "through a pipe\nthrough a pipe\n");
+    scratch_ok(s, "cat", "--range", "8-8", B "/pipe");
+    assert_string_equal(s->last.out, "a");
+    scratch_ok(s, "cat", "-r", "-5", B "/pipe");
+    assert_string_equal(s->last.out, "pipe\n");
+    assert_int_equal(scratch_run_with(s, "", "cp", "-", B "/nothing"), 0);
+    scratch_ok(s, "ls", "-l", B "/nothing");
+    assert_non_null(strstr(s->last.out, "             0  2"));
+}
+
+static void nothing_is_clobbered_with_n(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("old", "old");
+    scratch_text("new", "new");
+    scratch_ok(s, "cp", "old", B "/kept");
+    scratch_ok(s, "cp", "-n", "new", B "/kept");
+    assert_string_equal(s->last.out, "0 files copied, 0 B, 1 was there already\n");
+    scratch_ok(s, "cat", B "/kept");
+    assert_string_equal(s->last.out, "old");
+    scratch_ok(s, "cp", "new", B "/kept");
+    scratch_ok(s, "cat", B "/kept");
+    assert_string_equal(s->last.out, "new");
+    assert_int_equal(scratch_run_with(s, "pipe", "cp", "-n", "-", B "/kept"), 1);
+    scratch_ok(s, "cat", B "/kept");
+    assert_string_equal(s->last.out, "new");
+}
+
+static void dry_run_writes_nothing(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("plan/a", "abc");
+    emulator_log_clear(&s->emulator);
+    scratch_ok(s, "cp", "-r", "plan", B "/plan", "--dry-run");
+    assert_string_equal(s->last.out, "copy plan/a to " B "/plan/a (3 B)\n1 file, 3 B; nothing was copied\n");
+    assert_int_equal(emulator_count(&s->emulator, "POST", NULL, 0).requests, 0);
+    assert_int_equal(emulator_count(&s->emulator, "PUT", NULL, 0).requests, 0);
+    scratch_ok(s, "cp", "-r", "plan", B "/plan", "--dry-run", "--json");
+    assert_string_equal(s->last.out, "{\"dry_run\":true,\"files\":[{\"source\":\"plan/a\",\"target\":\"" B
+                                     "/plan/a\",\"size\":3}]}\n");
+}
+
+static void list_tells_sizes_times_and_checksums(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("nine", "123456789");
+    scratch_ok(s, "cp", "nine", B "/l/nine");
+    scratch_ok(s, "cp", "nine", B "/l/m/nine");
+    scratch_ok(s, "ls", B "/l");
+    assert_string_equal(s->last.out, B "/l/m/\n" B "/l/nine\n");
+    scratch_ok(s, "ls", "-lr", B "/l");
+    assert_non_null(strstr(s->last.out, "             9  20"));
+    assert_non_null(strstr(s->last.out, "            18  bytes in 2 files (18 B)\n"));
+    scratch_ok(s, "ls", "--json", B "/l/nine");
+    json_t *list = json_loads(s->last.out, 0, NULL);
+    const char *uri, *crc32c;
+    int size;
+    assert_int_equal(json_unpack(list, "[{s:s, s:i, s:s}]", "uri", &uri, "size", &size, "crc32c", &crc32c),
+                     0);
+    assert_string_equal(uri, B "/l/nine");
+    assert_int_equal(size, 9);
+    assert_string_equal(crc32c, "4waSgw==");
+    json_decref(list);
+    scratch_ok(s, "ls", "--json", B "/l/", "-r");
+    list = json_loads(s->last.out, 0, NULL);
+    assert_int_equal(json_array_size(list), 2);
+    json_decref(list);
+}
+
+static void remove_asks_and_only_then_deletes(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("rm/a", "a");
+    scratch_text("rm/b/c", "c");
+    scratch_ok(s, "cp", "-r", "rm", B "/rm");
+    assert_int_equal(scratch_run(s, "rm", "-r", B "/rm"), 4);
+    assert_string_equal(s->last.err, "ferry: rm: Delete 2 objects, 2 B: " B
+                                     "/rm? There is no terminal to ask at: --yes says yes\n");
+    scratch_ok(s, "rm", "-r", "--dry-run", B "/rm");
+    assert_string_equal(s->last.out, "delete " B "/rm/a (1 B)\ndelete " B
+                                     "/rm/b/c (1 B)\n2 objects, 2 B; nothing was deleted\n");
+    scratch_ok(s, "ls", "-r", B "/rm");
+    assert_string_equal(s->last.out, B "/rm/a\n" B "/rm/b/c\n");
+    scratch_ok(s, "rm", "--yes", B "/rm/a", B "/rm/a*"); /* the same object twice */
+    assert_string_equal(s->last.out, "1 object deleted, 1 B\n");
+    scratch_ok(s, "rm", "-ry", B "/rm", "--json");
+    assert_string_equal(s->last.out, "{\"deleted\":1,\"bytes\":1}\n");
+    assert_int_equal(scratch_run(s, "rm", "-ry", B "/rm"), 1);
+    assert_string_equal(s->last.err, "ferry: rm: " B "/rm: there is nothing of that name\n");
+}
+
+/* Runs ferry rm at a terminal that types the answer; its exit code. */
+static int rm_at_a_terminal(const struct scratch *s, const char *uri, const char *answer, char *said,
+                            size_t room)
+{
+    int fd, status;
+    size_t used = 0;
+    pid_t pid = forkpty(&fd, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        execl(s->ferry, s->ferry, "rm", uri, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(write(fd, answer, strlen(answer)), strlen(answer));
+    for (ssize_t n; used < room - 1 && (n = read(fd, said + used, room - 1 - used)) > 0;)
+        used += (size_t)n;
+    said[used] = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(fd);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void answer_at_the_terminal_counts(void **state)
+{
+    struct scratch *s = *state;
+    char said[4096];
+    scratch_text("asked", "a");
+    scratch_ok(s, "cp", "asked", B "/asked");
+    assert_int_equal(rm_at_a_terminal(s, B "/asked", "n\n", said, sizeof said), 4);
+    assert_non_null(strstr(said, "[y/N]"));
+    assert_non_null(strstr(said, "nothing was done"));
+    assert_int_equal(rm_at_a_terminal(s, B "/asked", "\n", said, sizeof said), 4);
+    scratch_ok(s, "ls", B "/asked");
+    assert_int_equal(rm_at_a_terminal(s, B "/asked", "y\n", said, sizeof said), 0);
+    assert_int_equal(scratch_run(s, "ls", B "/asked"), 1);
+}
+
+static const struct {
+    const char *words[6];
+    int code;
+    const char *err;
+} refused[] = {
+    {{"cp"}, 2, "ferry: cp: from where to where? usage: ferry cp SOURCE… TARGET [-r] [-n] [options]\n"},
+    {{"cp", "d", B}, 2, "ferry: cp: d is a folder; with -r all in it is taken\n"},
+    {{"cp", "none", B}, 1, "ferry: cp: none: there is nothing of that name\n"},
+    {{"cp", "z*", B}, 1, "ferry: cp: z*: there is nothing that matches\n"},
+    {{"cp", "d*", B}, 2, "ferry: cp: d* matches only folders; with -r all in them is taken\n"},
+    {{"cp", "f", "f"}, 2, "ferry: cp: f is its own target\n"},
+    {{"cp", "f", "."}, 2, "ferry: cp: f is its own target\n"},
+    {{"cp", "f", "g", "nowhere"},
+     2,
+     "ferry: cp: nowhere: several files need a folder, and there is none of that name; put a slash behind it "
+     "and "
+     "it is made\n"},
+    {{"cp", "f", "d/e", "g"}, 2, "ferry: cp: g is a file, expected a folder\n"},
+    {{"cp", "f", "g/"}, 2, "ferry: cp: g/ is a file, expected a folder\n"},
+    {{"cp", "f", "d/f", B}, 2, "ferry: cp: f and d/f would both become f\n"},
+    {{"cp", "f", "hf://owner/name"},
+     2,
+     "ferry: cp: hf://owner/name: Ferry reads from the hub and does not write to it\n"},
+    {{"cp", "f", "s3://b/x"},
+     2,
+     "ferry: cp: s3://: not a place Ferry knows; expected gs://BUCKET/PREFIX, hf://OWNER/NAME or a path\n"},
+    {{"cp", "-", "f", B}, 2, "ferry: cp: - as a source stands alone: ferry cp - TARGET\n"},
+    {{"cp", "-", B "/x", "--dry-run"}, 2, "ferry: cp: --json and --dry-run do not go with -\n"},
+    {{"cp", "-", B}, 2, "ferry: cp: " B " is a folder; what comes from stdin needs a name of its own\n"},
+    {{"cp", "f", "gs://no-bucket/x"},
+     1,
+     "ferry: cp: gs://no-bucket: HTTP 404: The specified bucket does not exist. `ferry bucket create "
+     "no-bucket` "
+     "makes one\n"},
+    {{"ls"}, 2, "ferry: ls: which place? usage: ferry ls URI… [-l] [-r] [--json]\n"},
+    {{"ls", B "/none"}, 1, "ferry: ls: " B "/none: there is nothing of that name\n"},
+    {{"ls", "-"}, 2, "ferry: ls: - stands for stdin or stdout and cannot be used here\n"},
+    {{"cat"}, 2, "ferry: cat: which file? usage: ferry cat URI… [--range A-B]\n"},
+    {{"cat", "d"}, 2, "ferry: cat: d is a folder; with -r all in it is taken\n"},
+    {{"rm"}, 2, "ferry: rm: which object? usage: ferry rm URI… [-r] [--yes] [--dry-run]\n"},
+    {{"rm", "f"}, 2, "ferry: rm: f: ferry rm deletes in Cloud Storage only; expected gs://BUCKET/NAME\n"},
+};
+
+static void what_makes_no_sense_gets_one_line(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("f", "f");
+    scratch_text("g", "g");
+    scratch_text("d/e", "e");
+    scratch_text("d/f", "f");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_int_equal(scratch_run_words(s, "", refused[i].words), refused[i].code);
+        assert_string_equal(s->last.err, refused[i].err);
+        assert_string_equal(s->last.out, "");
+    }
+    assert_false(scratch_exists("nowhere"));
+}
+
+static void name_that_would_leave_the_folder_is_refused(void **state)
+{
+    struct scratch *s = *state;
+    assert_int_equal(scratch_run_with(s, "x", "cp", "-", B "/evil/../../escaped"), 0);
+    assert_int_equal(scratch_run(s, "cp", "-r", B "/evil", "evil"), 1);
+    assert_non_null(strstr(s->last.err, "cannot be a file here"));
+    assert_false(scratch_exists("../escaped") || scratch_exists("escaped"));
+}
+
+static void one_file_that_fails_does_not_stop_the_others(void **state)
+{
+    struct scratch *s = *state;
+    scratch_text("some/a", "a");
+    scratch_text("some/b", "b");
+    scratch_text("some/c", "c");
+    scratch_ok(s, "cp", "-r", "some", B "/some");
+    scratch_text("into/b/in the way", "x"); /* a folder where a file is to be */
+    assert_int_equal(scratch_run(s, "cp", B "/some/*", "into/"), 2);
+    assert_string_equal(s->last.err, "ferry: cp: some/b: into/b: a folder of that name is there\n");
+    scratch_same("some/a", "into/a");
+    scratch_same("some/c", "into/c");
+}
+
+static void interrupted_copy_says_how_to_go_on(void **state)
+{
+    struct scratch *s = *state;
+    static struct outcome o;
+    struct program p;
+    scratch_file("large file", 60000000, 3);
+    scratch_ok(s, "cp", "large file", B "/large");
+    emulator_faults(&s->emulator, "slow");
+    program_start(&p, s->ferry, (const char *const[]){"cp", B "/large", "it's here", "-w", "1", NULL});
+    usleep(1000000);
+    kill(p.pid, SIGINT);
+    program_finish(&p, NULL, &o);
+    emulator_faults(&s->emulator, NULL);
+    assert_int_equal(o.code, 128 + SIGINT);
+    assert_non_null(
+        strstr(o.err, "nothing of it is lost; to go on: ferry cp " B "/large 'it'\\''s here' -w 1\n"));
+    assert_false(scratch_exists("it's here"));
+    emulator_log_clear(&s->emulator);
+    scratch_ok(s, "cp", B "/large", "it's here", "-w", "1");
+    scratch_same("large file", "it's here");
+    assert_true(emulator_count(&s->emulator, "GET", "*alt=media*", 0).sent < 60000000);
+}
+
+static char *ferry;
+static struct scratch scratch;
+
+static int start(void **state)
+{
+    scratch_start(&scratch, ferry);
+    *state = &scratch;
+    return 0;
+}
+
+static int end(void **state)
+{
+    scratch_end(*state);
+    return 0;
+}
+
+/* A bucket of its own for each. */
+#define test(f) cmocka_unit_test_setup_teardown(f, start, end)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        test(folder_with_odd_names_survives_every_direction),
+        test(target_name_follows_what_is_there),
+        test(wildcards_take_what_they_match),
+        test(pipes_go_in_and_out),
+        test(nothing_is_clobbered_with_n),
+        test(dry_run_writes_nothing),
+        test(list_tells_sizes_times_and_checksums),
+        test(remove_asks_and_only_then_deletes),
+        test(answer_at_the_terminal_counts),
+        test(what_makes_no_sense_gets_one_line),
+        test(name_that_would_leave_the_folder_is_refused),
+        test(one_file_that_fails_does_not_stop_the_others),
+        test(interrupted_copy_says_how_to_go_on),
+    };
+    if (argc != 2)
+        return 2;
+    ferry = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
