@@ -93,8 +93,10 @@ static bool judge(const struct http_reply *r, uint64_t total, uint64_t *held, bo
     return cloud_explain(r, e);
 }
 
-static bool ask_held(struct cloud *c, const char *session, uint64_t total, const volatile sig_atomic_t *stop,
-                     uint64_t *held, bool *done, struct err *e)
+/* hash: of the whole, when its last byte is under way or there: asking may be what ends the upload, and then
+ * it has to be checked as well. */
+static bool ask_held(struct cloud *c, const char *session, uint64_t total, const char *hash,
+                     const volatile sig_atomic_t *stop, uint64_t *held, bool *done, struct err *e)
 {
     struct retry retry = {.policy = cloud_retry(c), .stop = stop};
     struct http_reply r;
@@ -106,7 +108,7 @@ static bool ask_held(struct cloud *c, const char *session, uint64_t total, const
                              .url = session,
                              .body = "",
                              .content_type = "application/octet-stream",
-                             .headers = {{"Content-Range", range}},
+                             .headers = {{"Content-Range", range}, {"X-Goog-Hash", hash}},
                              .stop = stop};
     do
         sent = cloud_call(c, &q, session_flags, &r, e);
@@ -118,7 +120,8 @@ bool resumable_held(struct cloud *c, const char *session, uint64_t total, uint64
                     struct err *e)
 {
     struct err unheard = {0};
-    return ask_held(c, session, total, NULL, held, done, e ? e : &unheard) || err_wrap(e, "upload session");
+    return ask_held(c, session, total, NULL, NULL, held, done, e ? e : &unheard) ||
+           err_wrap(e, "upload session");
 }
 
 /* One resumable_send while it runs. */
@@ -129,7 +132,7 @@ struct chunk {
     uint64_t offset, end, total; /* of the whole: bytes[0] is at offset */
     uint64_t held;
     bool done;
-    uint32_t crc32c;
+    char hash[CRC32C_TEXT + 8]; /* "crc32c=…" of the whole */
     const volatile sig_atomic_t *stop;
 };
 
@@ -154,17 +157,17 @@ static void print_range(const struct chunk *k, char out[RANGE_ROOM])
 /* What is missing of the chunk, once. False with *e set when no answer came. */
 static bool send_missing(struct chunk *k, struct http_reply *r, struct err *e)
 {
-    char range[RANGE_ROOM], hash[CRC32C_TEXT + 8] = "crc32c=";
+    char range[RANGE_ROOM];
     size_t from = (size_t)(k->held - k->offset), size = (size_t)(k->end - k->held);
     print_range(k, range);
-    crc32c_print(k->crc32c, hash + strlen(hash));
-    struct http_request q = {.method = "PUT",
-                             .url = k->session,
-                             .body = size ? k->bytes + from : "",
-                             .body_size = size,
-                             .content_type = "application/octet-stream",
-                             .headers = {{"Content-Range", range}, {"X-Goog-Hash", is_last(k) ? hash : NULL}},
-                             .stop = k->stop};
+    struct http_request q = {
+        .method = "PUT",
+        .url = k->session,
+        .body = size ? k->bytes + from : "",
+        .body_size = size,
+        .content_type = "application/octet-stream",
+        .headers = {{"Content-Range", range}, {"X-Goog-Hash", is_last(k) ? k->hash : NULL}},
+        .stop = k->stop};
     return cloud_call(k->c, &q, session_flags, r, e);
 }
 
@@ -173,11 +176,28 @@ static bool check_held(const struct chunk *k, struct err *e)
 {
     if (k->done && !is_last(k))
         return err_set(e, ERR_CORRUPT, "the upload ended before its last byte was sent");
-    if (k->held < k->offset || k->held > k->end)
+    if (k->held < k->offset)
+        return err_set(e, ERR_NOT_FOUND, "the upload session has lost bytes: it holds %llu, expected %llu",
+                       (unsigned long long)k->held, (unsigned long long)k->offset);
+    if (k->held > k->end)
         return err_set(e, ERR_CORRUPT, "the upload session holds %llu bytes, expected %llu to %llu",
                        (unsigned long long)k->held, (unsigned long long)k->offset,
                        (unsigned long long)k->end);
     return true;
+}
+
+static bool ask_again(struct chunk *k, struct err *e)
+{
+    return ask_held(k->c, k->session, k->total, is_last(k) ? k->hash : NULL, k->stop, &k->held, &k->done, e);
+}
+
+/* A refusal (400) may mean that the session holds less than it did. Else *e stays as it is. Always false. */
+static bool blame_loss(struct chunk *k, struct err *e)
+{
+    struct err ignored = {0};
+    if (ask_again(k, &ignored) && k->held < k->offset)
+        return check_held(k, e);
+    return false;
 }
 
 static bool is_stored(const struct chunk *k)
@@ -194,10 +214,10 @@ static bool send_and_ask(struct chunk *k, struct retry *retry, struct err *e)
     bool broken = sent ? retry_wanted(retry, sent, &r, e) : e->kind == ERR_TRANSIENT && retry_again(retry);
 
     if (!broken && (!sent || !judge(&r, k->total, &k->held, &k->done, e)))
-        return false;
+        return sent && r.status == 400 ? blame_loss(k, e) : false;
     if (broken && !retry_wait(retry))
         return err_set(e, ERR_CANCELLED, "interrupted");
-    if (broken && !ask_held(k->c, k->session, k->total, k->stop, &k->held, &k->done, e))
+    if (broken && !ask_again(k, e))
         return false;
     if (!check_held(k, e))
         return false;
@@ -222,10 +242,11 @@ bool resumable_send(struct cloud *c, const char *session, uint64_t offset, const
                       .end = offset + size,
                       .total = total,
                       .held = offset,
-                      .crc32c = crc32c,
+                      .hash = "crc32c=",
                       .stop = stop};
     bool ok = true;
     e = e ? e : &unheard;
+    crc32c_print(crc32c, k.hash + strlen(k.hash));
     if (k.end < offset || (total != RESUMABLE_UNKNOWN && k.end > total))
         return err_set(e, ERR_USAGE, "more bytes than the upload's total");
     if (size == 0 && !is_last(&k))
