@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <setjmp.h>
@@ -200,6 +201,30 @@ static void clock_is_compared_with_the_date_of_the_answer(void **state)
     assert_int_equal(clock_skew_seconds(&r), 0);
 }
 
+static void gcloud_that_does_not_answer_is_killed(void **state)
+{
+    static struct minted m;
+    struct err e = {0};
+    char folder[] = "/tmp/ferry-gcloud-XXXXXX", file[64], path[4096];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/gcloud", folder);
+    FILE *f = fopen(file, "w");
+    assert_true(f && fputs("#!/bin/sh\n/bin/sleep 60 & wait\n", f) >= 0 && fclose(f) == 0);
+    assert_int_equal(chmod(file, 0700), 0);
+    snprintf(path, sizeof path, "%s", getenv("PATH"));
+    setenv("PATH", folder, 1);
+    time_t before = time(NULL);
+    bool there = gcloud_is_there(), ok = mint_gcloud(200, &m, &e);
+    setenv("PATH", path, 1);
+    remove(file);
+    remove(folder);
+    assert_true(there);
+    assert_false(ok);
+    assert_non_null(strstr(e.text, "did not answer in time"));
+    assert_true(time(NULL) - before < 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +234,7 @@ int main(void)
         cmocka_unit_test(signature_holds_and_claims_are_googles),
         cmocka_unit_test(answers_of_token_endpoints),
         cmocka_unit_test(clock_is_compared_with_the_date_of_the_answer),
+        cmocka_unit_test(gcloud_that_does_not_answer_is_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
