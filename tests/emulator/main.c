@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const char usage[] = "usage: emulator --port N --data FOLDER [options]\n"
@@ -31,11 +32,12 @@ static const char usage[] = "usage: emulator --port N --data FOLDER [options]\n"
                             "  --url-seconds N       life of a signed URL (3600)\n"
                             "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
                             "  --cdn-port N          where signed URLs point (0)\n"
-                            "  --log FILE            instead of FOLDER/requests.jsonl\n";
+                            "  --log FILE            instead of FOLDER/requests.jsonl\n"
+                            "  --with-parent         end when the program that started it does\n";
 
 static bool parse(int argc, char **argv, struct settings *s)
 {
-    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, TOKEN, URL, LFS, CDN, LOG, HELP };
+    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, TOKEN, URL, LFS, CDN, LOG, PARENT, HELP };
     static const struct option options[] = {{"port", 1, NULL, PORT},
                                             {"data", 1, NULL, DATA},
                                             {"hub", 1, NULL, HUB},
@@ -47,6 +49,7 @@ static bool parse(int argc, char **argv, struct settings *s)
                                             {"lfs-bytes", 1, NULL, LFS},
                                             {"cdn-port", 1, NULL, CDN},
                                             {"log", 1, NULL, LOG},
+                                            {"with-parent", 0, NULL, PARENT},
                                             {"help", 0, NULL, HELP},
                                             {NULL, 0, NULL, 0}};
     *s = (struct settings){.token_seconds = 3599, .url_seconds = 3600, .lfs_bytes = 10 << 20};
@@ -84,6 +87,9 @@ static bool parse(int argc, char **argv, struct settings *s)
             break;
         case LOG:
             s->log = optarg;
+            break;
+        case PARENT:
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that aborts leaves nothing running */
             break;
         default:
             return false;

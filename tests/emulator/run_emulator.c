@@ -54,7 +54,7 @@ static void add_number(struct words *w, const char *option, uint64_t value, bool
 static void make_words(const struct emulator *m, struct words *w)
 {
     const struct emulator_options *o = &m->options;
-    *w = (struct words){.list = {EMULATOR_PROGRAM}, .count = 1};
+    *w = (struct words){.list = {EMULATOR_PROGRAM, "--with-parent"}, .count = 2};
     add_number(w, "--port", (uint64_t)m->port, true);
     add_number(w, "--cdn-port", (uint64_t)m->cdn_port, true);
     add_number(w, "--token-seconds", (uint64_t)o->token_seconds, false);

@@ -27,7 +27,7 @@ export class Emulator {
       "lfs-bytes": o.lfsBytes,
     };
     const args = Object.entries(given).flatMap(([k, v]) => (v === undefined ? [] : [`--${k}`, String(v)]));
-    this.process = spawn(process.env.EMULATOR, args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.process = spawn(process.env.EMULATOR, ["--with-parent", ...args], { stdio: ["ignore", "pipe", "inherit"] });
     this.exited = new Promise((done) => this.process.on("exit", (code, signal) => done({ code, signal })));
     const line = await new Promise((ready, failed) => {
       createInterface({ input: this.process.stdout }).once("line", ready);
