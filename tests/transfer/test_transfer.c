@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -425,6 +426,7 @@ static void what_an_earlier_run_finished_is_not_moved_again(void **state)
 }
 
 static volatile sig_atomic_t stop;
+static atomic_bool ended;
 
 static void *stop_soon(void *arg)
 {
@@ -432,7 +434,7 @@ static void *stop_soon(void *arg)
     struct transfer_progress p;
     do
         transfer_progress(r->transfer, &p);
-    while (p.bytes_moved < p.bytes_total / 10 && p.files_done < p.files_total);
+    while (p.bytes_moved < p.bytes_total / 10 && !ended && usleep(100) == 0);
     stop = 1;
     return NULL;
 }
@@ -456,7 +458,9 @@ static void stopped_in_the_middle_the_next_run_goes_on(void **state)
         r.options.journal = journal_open("stop", "out", &e);
         run_add_folder(&r, &scratch, "stop/", "stopped/");
         assert_int_equal(pthread_create(&thread, NULL, stop_soon, &r), 0);
+        ended = false;
         done = run_go(&r, &e);
+        ended = true;
         pthread_join(thread, NULL);
         moved += run_moved(&r);
         if (!done) {
