@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,12 +44,9 @@ static bool leaves_add(struct leaves *l, const char *leaf, bool folder)
         l->names = names;
         l->room = room;
     }
-    size_t n = strlen(leaf);
-    char *name = malloc(n + 2);
-    if (!name)
+    char *name;
+    if (asprintf(&name, "%s%s", leaf, folder ? "/" : "") < 0)
         return false;
-    memcpy(name, leaf, n);
-    strcpy(name + n, folder ? "/" : "");
     l->names[l->count++] = name;
     return true;
 }

@@ -65,11 +65,10 @@ static bool check_target(const char *target, struct err *e)
 static bool make_folders(const char *target, struct err *e)
 {
     char path[PATH_MAX];
-    if (strlen(target) >= sizeof path) {
+    if (snprintf(path, sizeof path, "%s", target) >= (int)sizeof path) {
         errno = ENAMETOOLONG;
         return err_errno(e, "%.100s…", target);
     }
-    strcpy(path, target);
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
         if (mkdir(path, 0777) != 0 && errno != EEXIST)

@@ -78,7 +78,9 @@ bool local_crc(struct part_file *f, uint64_t offset, uint64_t size, uint32_t *cr
 {
     unsigned char *bytes = malloc(READ_BYTES);
     uint32_t crc = 0;
-    bool ok = bytes || err_set(e, ERR_MEMORY, "%s: no memory to read it", f->target);
+    bool ok = true;
+    if (!bytes)
+        return err_set(e, ERR_MEMORY, "%s: no memory to read it", f->target);
     while (ok && size > 0) {
         size_t n = size < READ_BYTES ? (size_t)size : READ_BYTES;
         ok = part_file_read(f, bytes, n, offset, e);
@@ -93,7 +95,7 @@ bool local_crc(struct part_file *f, uint64_t offset, uint64_t size, uint32_t *cr
 
 static bool check_part(struct part_file *f, const struct upload *u, int part, uint32_t expected)
 {
-    uint32_t crc;
+    uint32_t crc = 0;
     return local_crc(f, (uint64_t)part * u->spec.part_size, upload_part_bytes(u, part), &crc, NULL) &&
            crc == expected;
 }
@@ -114,9 +116,9 @@ static bool load_marks(struct part_file *f, struct upload *u, const char *nonce,
     size_t bytes = (size_t)upload_count(u) * sizeof(struct mark);
     uint64_t offset = u->spec.size + sizeof(struct head);
     struct mark *marks = malloc(bytes ? bytes : 1);
-    bool ok = marks ? part_file_read(f, marks, bytes, offset, e)
-                    : err_set(e, ERR_MEMORY, "%s: no memory for its list of parts", f->target);
-    ok = ok && take_marks(f, u, marks, trusted, e);
+    if (!marks)
+        return err_set(e, ERR_MEMORY, "%s: no memory for its list of parts", f->target);
+    bool ok = part_file_read(f, marks, bytes, offset, e) && take_marks(f, u, marks, trusted, e);
     if (ok && !trusted) /* from now on it is this boot's */
         ok = part_file_write(f, marks, bytes, offset, e) && write_head(f, u, nonce, e);
     free(marks);

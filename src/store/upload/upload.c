@@ -64,7 +64,8 @@ static bool room_for_locked(struct upload *u, int part)
 {
     if (part < u->locked.room)
         return true;
-    int count = upload_count(u), room = u->spec.size == UPLOAD_SIZE_UNKNOWN ? 2 * part + 64 : count;
+    bool unknown = u->spec.size == UPLOAD_SIZE_UNKNOWN;
+    int room = unknown || part >= upload_count(u) ? 2 * part + 64 : upload_count(u);
     struct upload_mark *marks = realloc(u->locked.marks, (size_t)room * sizeof *marks);
     if (!marks)
         return false;
