@@ -386,11 +386,20 @@ static bool tell(struct transfer *t, struct err *e)
     return p->files_failed == 0 && left == 0;
 }
 
+/* Under the mutex, since a display may be asking for the progress already. */
+static bool prepare(struct transfer *t, struct err *e)
+{
+    pthread_mutex_lock(&t->locked.mutex);
+    bool ok = fill_queues(t, e) && make_workers(t, e);
+    t->locked.copied_ns = clock_ns();
+    pthread_mutex_unlock(&t->locked.mutex);
+    return ok;
+}
+
 bool transfer_run(struct transfer *t, struct err *e)
 {
-    if (!fill_queues(t, e) || !make_workers(t, e))
+    if (!prepare(t, e))
         return false;
-    t->locked.copied_ns = clock_ns();
     int started = start_threads(t, e);
     if (started == 0 && t->worker_count)
         return false;
