@@ -190,13 +190,16 @@ static void rules_of_others_stay(void **state)
     json_decref(bucket);
 }
 
+#define ODD_RULES                                                                                            \
+    "{\"lifecycle\":{\"rule\":[7,{},{\"action\":7},"                                                         \
+    "{\"action\":{\"type\":\"Delete\"},\"condition\":{\"age\":-1}}]}}"
+
 static void nonsense_from_outside_is_survived(void **state)
 {
     static const char *const texts[] = {
         "{}",
         "{\"location\":7,\"lifecycle\":{\"rule\":{}},\"iamConfiguration\":[],\"softDeletePolicy\":\"x\"}",
-        "{\"lifecycle\":{\"rule\":[7,{},{\"action\":7},{\"action\":{\"type\":\"Delete\"},\"condition\":{"
-        "\"age\":-1}}]}}",
+        ODD_RULES,
     };
     struct bucket_fact f[BUCKET_FACTS];
     (void)state;
