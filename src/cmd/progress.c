@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "cmd/progress_line.h"
 #include "cmd/terminal.h"
 
@@ -66,7 +67,7 @@ static void draw(struct progress *p, const struct transfer_progress *now)
 {
     struct progress_view v = {.p = now,
                               .bytes_per_second = rate_per_second(&p->rate),
-                              .stopping = p->opt.stop && *p->opt.stop,
+                              .stopping = stop_wanted(p->opt.stop),
                               .bold = terminal_style(STDERR_FILENO, STYLE_BOLD),
                               .dim = terminal_style(STDERR_FILENO, STYLE_DIM),
                               .plain = terminal_style(STDERR_FILENO, STYLE_PLAIN)};

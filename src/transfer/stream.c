@@ -2,6 +2,7 @@
  * side of it, the caller on the other. */
 #include "base/crc32c.h"
 #include "base/pages.h"
+#include "base/stop.h"
 #include "cloud/storage.h"
 #include "transfer/transfer.h"
 
@@ -251,7 +252,7 @@ static bool fill(source_fn fn, void *arg, char *into, size_t room, size_t *size,
     size_t n = 1;
     *size = 0;
     while (*size < room && n > 0) {
-        if (stop && *stop)
+        if (stop_wanted(stop))
             return err_set(e, ERR_CANCELLED, "interrupted");
         if (!fn(arg, into + *size, room - *size, &n, e))
             return false;

@@ -435,7 +435,7 @@ static void *stop_soon(void *arg)
     do
         transfer_progress(r->transfer, &p);
     while (p.bytes_moved < p.bytes_total / 10 && !ended && usleep(100) == 0);
-    stop = 1;
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     return NULL;
 }
 

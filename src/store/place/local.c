@@ -1,5 +1,6 @@
 #include "store/place/local.h"
 
+#include "base/stop.h"
 #include "store/place/local_list.h"
 #include "store/place/part_file.h"
 #include "store/place/place.h"
@@ -81,7 +82,7 @@ static bool read_all(int fd, const struct entry *from, uint64_t offset, size_t s
                      const volatile sig_atomic_t *stop, struct err *e)
 {
     while (size > 0) {
-        if (stop && *stop)
+        if (stop_wanted(stop))
             return err_set(e, ERR_CANCELLED, "%s: interrupted", from->name);
         ssize_t n = pread(fd, into, size, (off_t)offset);
         if (n < 0 && errno == EINTR)

@@ -1,6 +1,7 @@
 #include "store/upload/upload.h"
 
 #include "base/crc32c.h"
+#include "base/stop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,7 @@ bool upload_part(struct upload *u, int part, const void *bytes, size_t size,
     if (size != expected)
         return err_set(e, ERR_USAGE, "%s: part %d: %zu bytes, expected %llu", u->spec.name, part, size,
                        (unsigned long long)expected);
-    if (stop && *stop)
+    if (stop_wanted(stop))
         return err_set(e, ERR_CANCELLED, "%s: interrupted", u->spec.name);
     return u->kind->part(u, part, bytes, size, stop, e);
 }

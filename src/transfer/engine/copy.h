@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/pages.h"
+#include "base/stop.h"
 #include "cloud/storage.h"
 #include "transfer/engine/digest.h"
 #include "transfer/transfer.h"
@@ -86,7 +87,7 @@ struct transfer {
 
 static inline bool transfer_stopped(const struct transfer *t)
 {
-    return t->opt.stop && *t->opt.stop;
+    return stop_wanted(t->opt.stop);
 }
 
 /* --- one file (copy.c) --- */
