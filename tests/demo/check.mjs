@@ -14,7 +14,8 @@ import { parseArgs, promisify } from "node:util";
 const run = promisify(execFile);
 const here = dirname(fileURLToPath(import.meta.url));
 const model = join(here, "../../models/demo");
-const floors = { digits: 0.95, "digits in noise": 0.85, commands: 0.95, questions: 0.9 };
+// Under what it reaches (models/demo/README.md), so that a change for the worse shows.
+const floors = { digits: 0.9, "digits in noise": 0.65, commands: 0.75, questions: 0.9 };
 
 const { values: options } = parseArgs({
   options: { every: { type: "string", default: "1" }, show: { type: "boolean", default: false } },
@@ -53,7 +54,7 @@ function* normal(seed) {
 // the 8 kHz that the model hears: that much is put on top.
 const rate = 22050;
 function noisy(samples, db, seed) {
-  const floor = Math.max(...samples.map(Math.abs)) / 100;
+  const floor = samples.reduce((most, s) => Math.max(most, Math.abs(s)), 0) / 100;
   const loud = samples.slice(
     samples.findIndex((s) => Math.abs(s) > floor),
     samples.findLastIndex((s) => Math.abs(s) > floor) + 1,

@@ -31,10 +31,10 @@ export const say = (text) => [{ role: "user", content: text }];
 
 export class Service {
   /** Resolves when the model is loaded. */
-  static async start({ args = [], env = {} } = {}) {
+  static async start({ folder = tiny, args = [], env = {} } = {}) {
     const s = new Service();
     s.log = [];
-    s.process = spawn(process.env.FERRY, ["serve", tiny, "--host", "127.0.0.1", "--port", "0", ...args], {
+    s.process = spawn(process.env.FERRY, ["serve", folder, "--host", "127.0.0.1", "--port", "0", ...args], {
       env: { ...process.env, FERRY_MATH: "exact", FERRY_THREADS: "2", FERRY_LOG: "info", ...env },
       stdio: ["ignore", "inherit", "pipe"],
     });

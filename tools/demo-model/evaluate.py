@@ -114,7 +114,7 @@ def main():
             print(f"{e['voice']} {e['speed']} noise {e['noise_db']} {e['question']!r}: {text!r}, not {e['answer']!r}")
         if args.ferry:
             theirs = ferry_answer(args.ferry, args.folder, clip, e["question"])
-            same = theirs["text"] == text and theirs["completion_tokens"] == len(ids) + 1
+            same = theirs["answer"] == text and theirs["usage"]["completion_tokens"] == len(ids) + 1
             differ += not same
             if not same:
                 print(f"Ferry differs: {theirs} and {text!r}, {len(ids)} tokens")

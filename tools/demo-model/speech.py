@@ -1,5 +1,6 @@
 """Speech from espeak-ng, as 16 kHz samples, and what rooms and telephones do to it."""
 
+import functools
 import random
 import subprocess
 from dataclasses import dataclass
@@ -108,13 +109,26 @@ def trimmed(samples):
     return samples[loud[0, 0] : loud[-1, 0] + 1] if len(loud) else samples[:0]
 
 
-def noise_like(rng, count):
-    """Unit-power noise: white, pink or brown, sometimes with hum."""
+def long_noise(power):
+    """A minute of unit-power noise: white (0), pink (0.5) or brown (1) above 50 Hz."""
+    count = 2**20
     spectrum = torch.fft.rfft(torch.randn(count))
     hz = torch.arange(len(spectrum)) * RATE / count
-    spectrum *= (hz.clamp(min=50) / 50) ** (-rng.choice([0.0, 0.0, 0.5, 1.0]))
+    spectrum *= (hz.clamp(min=50) / 50) ** -power
     noise = torch.fft.irfft(spectrum, n=count)
-    noise = noise / noise.pow(2).mean().sqrt().clamp(min=1e-9)
+    return noise / noise.pow(2).mean().sqrt()
+
+
+@functools.lru_cache
+def long_noises():
+    return [long_noise(power) for power in (0.0, 0.0, 0.5, 1.0)]
+
+
+def noise_like(rng, count):
+    """Unit-power noise of some colour, sometimes with hum."""
+    noise = rng.choice(long_noises())
+    begin = rng.randrange(len(noise) - count)
+    noise = noise[begin : begin + count]
     if rng.random() < 0.15:
         noise = noise + torch.sin(torch.arange(count) * (2 * torch.pi * rng.choice([50, 60, 100, 120]) / RATE))
     return noise
@@ -129,9 +143,9 @@ def stretched(samples, rate):
 def channel(rng):
     """Power gains per FFT bin of a random microphone: a tilt, two bumps, sometimes a telephone's band."""
     hz = torch.linspace(0, RATE / 2, N_FFT // 2 + 1)
-    db = (hz / 4000 - 1) * rng.uniform(-5, 5)
+    db = (hz / 4000 - 1) * rng.uniform(-4, 4)
     for _ in range(2):
-        db = db + rng.uniform(-5, 5) * torch.exp(-((hz - rng.uniform(200, 7000)) / rng.uniform(300, 1500)) ** 2)
+        db = db + rng.uniform(-4, 4) * torch.exp(-((hz - rng.uniform(200, 7000)) / rng.uniform(300, 1500)) ** 2)
     gains = 10 ** (db / 10)
     if rng.random() < 0.15:
         gains = gains * (hz < rng.choice([3400, 3900, 3980, 5500])) * (hz >= rng.choice([0, 0, 200, 300]))

@@ -64,7 +64,7 @@ class Mixer:
 
     def played(self, samples):
         samples = samples.float() / 32768
-        return speech.stretched(samples, self.rng.uniform(0.9, 1.12)) if self.rng.random() < 0.5 else samples
+        return speech.stretched(samples, self.rng.uniform(0.86, 1.16)) if self.rng.random() < 0.7 else samples
 
     def joined(self, parts, low, high):
         """One recording of these utterances with pauses between; their contents joined."""
@@ -78,11 +78,11 @@ class Mixer:
         """Level, room and noise."""
         rng = self.rng
         level = clip.pow(2).mean().sqrt().clamp(min=1e-4)
-        if rng.random() < 0.25:  # an echo
+        if rng.random() < 0.15:  # an echo
             delay = rng.randrange(200, 1600)
             clip = clip + rng.uniform(0.1, 0.35) * F.pad(clip, (delay, 0))[: len(clip)]
         if rng.random() < 0.75:
-            snr = rng.uniform(25 - 22 * self.hardness, 35)
+            snr = rng.uniform(25 - 19 * self.hardness, 30)
             clip = clip + speech.noise_like(rng, len(clip)) * level * 10 ** (-snr / 20)
         clip = clip * (10 ** rng.uniform(-1.5, 0.2))
         return (clip.clamp(-1, 1) * 32768).floor().clamp(-32768, 32767) / 32768
@@ -262,8 +262,8 @@ def main():
             gains = torch.stack([speech.channel(rng) for _ in batch.clips])
             mel = log_mel(batch.clips, gains)
             for m in mel:  # SpecAugment: bands of frequency
-                low, width = rng.randrange(120), rng.randrange(16)
-                if rng.random() < 0.5:
+                low, width = rng.randrange(116), rng.randrange(12)
+                if rng.random() < 0.3:
                     m[low : low + width] = m.mean()
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 features = model.hear(mel, batch.frames)
