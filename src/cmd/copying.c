@@ -1,6 +1,7 @@
 #include "cmd/copying.h"
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "cmd/human.h"
 #include "cmd/progress.h"
 
@@ -77,7 +78,7 @@ static bool say_how_to_go_on(const struct copying *c, struct transfer *t, struct
 static bool explain(const struct copying *c, struct transfer *t, struct err *e)
 {
     struct copy_outcome o = copying_outcome(t);
-    if (e->kind == ERR_CANCELLED || *c->stop)
+    if (e->kind == ERR_CANCELLED || stop_wanted(c->stop))
         return say_how_to_go_on(c, t, e);
     if (o.failed <= 1)
         return false;
