@@ -123,9 +123,10 @@ static bool prepare_input(struct setting *s, struct err *e)
     if (!s->input)
         return false;
     if (by_rows(s)) {
-        linear_dot_input(&s->work, s->work.bf16, s->x, (size_t)n->cols, n->cols, n->tokens, s->input);
+        linear_dot_input(&s->work, input_of(&s->work, &s->linears->weight), s->x, (size_t)n->cols, n->cols,
+                         n->tokens, s->input);
     } else if (s->work.bf16) {
-        linear_pack(&s->work, s->lanes, n->cols, n->tokens, s->input);
+        linear_pack(&s->work, &s->linears->weight, s->lanes, n->tokens, s->input);
     } else {
         memcpy(s->input, s->lanes, panels);
     }

@@ -71,11 +71,38 @@ static size_t most(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static bool all_bf16(const struct weights *w)
+/* Every matrix is bf16 or in blocks. */
+static bool fast_weights(const struct weights *w)
 {
     for (size_t i = 0; i < w->slot_count; i++) {
-        if (w->slots[i].dims > 1 && w->slots[i].tensor->dtype != DTYPE_BF16)
+        enum dtype t = w->slots[i].tensor->dtype;
+        if (w->slots[i].dims > 1 && t != DTYPE_BF16 && !dtype_is_blocks(t))
             return false;
+    }
+    return true;
+}
+
+static bool alike(const struct work *w, const struct tensor *a, const struct tensor *b)
+{
+    return input_of(w, a) == input_of(w, b);
+}
+
+/* What reads the same activations must take them in the same form. */
+static bool check_inputs(const struct engine *g, struct err *e)
+{
+    const struct weights *w = g->model->weights;
+    const struct model_config *c = &g->model->config;
+    for (int i = 0; i < c->audio.layers; i++) {
+        const struct encoder_layer *l = &w->encoder[i];
+        if (!alike(&g->work, &l->q.weight, &l->k.weight) || !alike(&g->work, &l->q.weight, &l->v.weight))
+            return err_set(e, ERR_UNSUPPORTED, "encoder layer %d: q, k and v differ in their encoding", i);
+    }
+    for (int i = 0; i < c->text.layers; i++) {
+        const struct decoder_layer *l = &w->decoder[i];
+        if (!alike(&g->work, &l->q.weight, &l->k.weight) || !alike(&g->work, &l->q.weight, &l->v.weight) ||
+            !alike(&g->work, &l->gate.weight, &l->up.weight))
+            return err_set(e, ERR_UNSUPPORTED,
+                           "layer %d: q, k and v, or gate and up differ in their encoding", i);
     }
     return true;
 }
@@ -170,7 +197,8 @@ static bool choose(struct engine *g, const struct engine_options *o, struct err 
     if (!g->work.k)
         return err_set(e, ERR_UNSUPPORTED, "cpu \"%s\": not one of ref, avx2, avx512, or this CPU lacks it",
                        o->cpu ? o->cpu : "");
-    g->work.bf16 = o->math == MATH_FAST && g->work.k->multiplies_bf16 && all_bf16(g->model->weights);
+    g->work.i8 = o->math == MATH_FAST;
+    g->work.bf16 = o->math == MATH_FAST && g->work.k->multiplies_bf16 && fast_weights(g->model->weights);
     g->kv = o->kv != KV_AUTO ? o->kv : o->math == MATH_FAST ? KV_BF16 : KV_F32;
     g->parallel = o->parallel > 0 ? o->parallel : 1;
     g->context = o->context > 0 ? o->context : t->max_positions;
@@ -178,7 +206,7 @@ static bool choose(struct engine *g, const struct engine_options *o, struct err 
         return err_set(e, ERR_USAGE, "context %d: the model was made for at most %d tokens", g->context,
                        t->max_positions);
     g->rope = (struct rope_table){.half = t->head_dim / 2, .theta = t->rope_theta};
-    return true;
+    return check_inputs(g, e);
 }
 
 struct engine *engine_new(const struct model *m, struct pool *pool, const struct engine_options *o,

@@ -21,7 +21,7 @@ struct engine;
 struct session;
 
 enum math_mode {
-    MATH_FAST,  /* activations rounded to bf16 where the CPU multiplies bf16 */
+    MATH_FAST,  /* activations rounded to bf16 where the CPU multiplies bf16, to int8 beside q8_0 and q4_0 */
     MATH_EXACT, /* f32 activations everywhere */
 };
 

@@ -1,8 +1,10 @@
 #include "model/dtype.h"
 
+#include "model/blocks.h"
+
 #include <string.h>
 
-/* https://github.com/huggingface/safetensors, enum Dtype. The first rows stand in the order of enum dtype. */
+/* https://github.com/huggingface/safetensors, enum Dtype. */
 static const struct dtype_info types[] = {
     {"BF16", 16, true, DTYPE_BF16}, {"F16", 16, true, DTYPE_F16},   {"F32", 32, true, DTYPE_F32},
     {.name = "BOOL", .bits = 8},    {.name = "F4", .bits = 4},      {.name = "F6_E2M3", .bits = 6},
@@ -21,12 +23,27 @@ const struct dtype_info *dtype_find(const char *name)
     return NULL;
 }
 
+static const struct {
+    const char *name;
+    size_t bytes;
+} computed[] = {
+    [DTYPE_BF16] = {"BF16", 2}, [DTYPE_F16] = {"F16", 2},   [DTYPE_F32] = {"F32", 4},
+    [DTYPE_Q8_0] = {"q8_0", 1}, [DTYPE_Q4_0] = {"q4_0", 1},
+};
+
 size_t dtype_bytes(enum dtype t)
 {
-    return (size_t)types[t].bits / 8;
+    return computed[t].bytes;
 }
 
 const char *dtype_name(enum dtype t)
 {
-    return types[t].name;
+    return computed[t].name;
+}
+
+size_t tensor_bytes(enum dtype t, int rows, int cols)
+{
+    if (dtype_is_blocks(t))
+        return (size_t)blocks_strips(rows) * blocks_strip_bytes(t, cols);
+    return (size_t)rows * (size_t)cols * dtype_bytes(t);
 }

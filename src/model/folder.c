@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/memory_room.h"
+#include "model/pack.h"
 #include "model/shard.h"
 #include "model/shard_index.h"
 
@@ -89,10 +90,12 @@ static bool find_shards(struct folder *f, const char *path, struct err *e)
     return ok;
 }
 
-/* Tensors that the forward pass has no use for: rotary frequencies, which old files carry as a buffer, and
- * the stored twin of a tied head. */
-static bool is_ignored(const struct model *m, const char *name)
+/* Tensors that the forward pass has no use for: rotary frequencies, which old files carry as a buffer, the
+ * stored twin of a tied head, and what fills up in a pack. */
+static bool is_ignored(const struct model *m, const struct shard *s, const char *name)
 {
+    if (pack_is_padding(&s->header, name))
+        return true;
     static const char frequencies[] = ".rotary_emb.inv_freq";
     size_t n = strlen(name), tail = sizeof frequencies - 1;
     if (n > tail && strcmp(name + n - tail, frequencies) == 0)
@@ -117,12 +120,15 @@ static bool check_place(const struct folder *f, const struct shard *s, const str
 static bool fill_slot(const struct model *m, const struct shard *s, const struct safetensor *t, struct err *e)
 {
     struct weight_slot *slot = weights_find(m->weights, t->name);
+    enum dtype blocks;
     if (!slot)
-        return is_ignored(m, t->name) ||
+        return is_ignored(m, s, t->name) ||
                err_set(
                    e, ERR_UNSUPPORTED,
                    "tensor %.200s: not part of the model that config.json describes, %zu tensors expected",
                    t->name, m->weights->slot_count);
+    if (pack_blocks_of(&s->header, t->name, &blocks))
+        return weights_fill_blocks(slot, blocks, t->shape, t->dims, s->data + t->begin, e);
     if (!t->dtype->computed)
         return err_set(e, ERR_UNSUPPORTED, "tensor %.200s: dtype %s, expected BF16, F16 or F32", t->name,
                        t->dtype->name);

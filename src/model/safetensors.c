@@ -208,6 +208,11 @@ bool safetensors_parse(struct safetensors *s, const char *header, size_t header_
     return ok;
 }
 
+const char *safetensors_metadata(const struct safetensors *s, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(s->json, "__metadata__"), key));
+}
+
 void safetensors_clear(struct safetensors *s)
 {
     free(s->tensors);

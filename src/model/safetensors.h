@@ -43,6 +43,8 @@ bool safetensors_header_bytes(const unsigned char first[SAFETENSORS_LENGTH_BYTES
  * tensor, what is wrong with it and what was expected. */
 bool safetensors_parse(struct safetensors *s, const char *header, size_t header_bytes, uint64_t file_bytes,
                        struct err *e);
+/* A value of "__metadata__", or NULL. Lives as long as the struct. */
+const char *safetensors_metadata(const struct safetensors *s, const char *key);
 void safetensors_clear(struct safetensors *s); /* a zeroed one is fine */
 
 #endif

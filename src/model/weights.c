@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include "base/arena.h"
+#include "model/blocks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -295,7 +296,7 @@ static bool shape_fits(const struct weight_slot *slot, const uint64_t *shape, in
 
 static size_t slot_bytes(const struct weight_slot *slot, enum dtype dtype)
 {
-    return (size_t)slot->tensor->rows * (size_t)slot->tensor->cols * dtype_bytes(dtype);
+    return tensor_bytes(dtype, slot->tensor->rows, slot->tensor->cols);
 }
 
 bool weights_fill(struct weight_slot *slot, enum dtype dtype, const uint64_t *shape, int dims,
@@ -321,6 +322,25 @@ bool weights_fill(struct weight_slot *slot, enum dtype dtype, const uint64_t *sh
     slot->tensor->dtype = dtype;
     slot->tensor->data = data;
     return true;
+}
+
+bool weights_fill_blocks(struct weight_slot *slot, enum dtype dtype, const uint64_t *shape, int dims,
+                         const void *data, struct err *e)
+{
+    const struct tensor *t = slot->tensor;
+    if (slot->dims != 2 || !blocks_fit(t->cols))
+        return err_set(e, ERR_CORRUPT,
+                       "tensor %s: in %s, expected a matrix of whole blocks of %d columns for that",
+                       slot->name, dtype_name(dtype), BLOCK_COLS);
+    const uint64_t want[3] = {(uint64_t)blocks_strips(t->rows), (uint64_t)blocks_tiles(t->cols),
+                              blocks_tile_bytes(dtype)};
+    char found[120], expected[120];
+    if (dims != 3 || memcmp(shape, want, sizeof want) != 0)
+        return err_set(e, ERR_CORRUPT, "tensor %s: shape %s, expected %s for %d x %d in %s", slot->name,
+                       print_shape(found, sizeof found, shape, dims),
+                       print_shape(expected, sizeof expected, want, 3), t->rows, t->cols, dtype_name(dtype));
+    uint64_t logical[2] = {(uint64_t)t->rows, (uint64_t)t->cols};
+    return weights_fill(slot, dtype, logical, 2, data, slot_bytes(slot, dtype), e);
 }
 
 bool weights_complete(struct weights *w, const struct model_config *c, struct err *e)

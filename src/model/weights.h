@@ -13,18 +13,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum dtype { DTYPE_BF16, DTYPE_F16, DTYPE_F32 };
+enum dtype {
+    DTYPE_BF16,
+    DTYPE_F16,
+    DTYPE_F32,
+    DTYPE_Q8_0, /* blocks in tiles: model/blocks.h */
+    DTYPE_Q4_0,
+};
 
-size_t dtype_bytes(enum dtype t);
-const char *dtype_name(enum dtype t); /* as safetensors spells it: "BF16" */
+size_t dtype_bytes(enum dtype t);     /* of a value; 1, their alignment, for blocks */
+const char *dtype_name(enum dtype t); /* "BF16", "F16", "F32" as safetensors spells them; "q8_0", "q4_0" */
 
-/* A row-major matrix, or a vector (rows == 1), or a convolution [rows = out][cols = in * kernel].
- * data is NULL until filled; aligned to at least its dtype. Whoever filled it owns the bytes. */
+/* A row-major matrix (in blocks: tiles), or a vector (rows == 1), or a convolution [rows = out][cols = in *
+ * kernel]. data is NULL until filled; aligned to at least its dtype. Whoever filled it owns the bytes. */
 struct tensor {
     const void *data;
     int rows, cols;
     enum dtype dtype;
 };
+
+/* What a matrix of that dtype takes; blocks_fit(cols) must hold for blocks. */
+size_t tensor_bytes(enum dtype t, int rows, int cols);
 
 /* y = x W^T + b. bias.data == NULL with bias.cols == 0: there is none. */
 struct linear {
@@ -83,6 +92,11 @@ struct weight_slot *weights_find(const struct weights *w, const char *name);
  * what the config asks for ("tensor X: shape [96, 64], expected [96, 200]"). */
 bool weights_fill(struct weight_slot *slot, enum dtype dtype, const uint64_t *shape, int dims,
                   const void *data, uint64_t bytes, struct err *e);
+
+/* The same for a matrix in blocks, whose stored shape is [strips][tiles][bytes of a tile] (model/blocks.h).
+ */
+bool weights_fill_blocks(struct weight_slot *slot, enum dtype dtype, const uint64_t *shape, int dims,
+                         const void *data, struct err *e);
 
 /* True when every slot is filled (and ties a tied head); else *e names the first that is not. */
 bool weights_complete(struct weights *w, const struct model_config *c, struct err *e);

@@ -186,6 +186,193 @@ static void dot_products_equal_the_plain_ones(void **state)
     for_each_table(check_dots);
 }
 
+/* --- weights in blocks ------------------------------------------------------------------------------------
+ */
+
+static const int block_cols[] = {32, 64, 96, 160, 416};
+enum { BLOCK_SIZES = sizeof block_cols / sizeof *block_cols };
+
+/* rows x cols of random weights in blocks, scales of both signs and of odd sizes. */
+static uint8_t *block_weights(enum dtype type, int rows, int cols)
+{
+    float strip[TILE_ROWS * 416];
+    size_t bytes = tensor_bytes(type, rows, cols);
+    uint8_t *w = guard(bytes, 1);
+    for (int r = 0; r < rows; r += TILE_ROWS) {
+        int n = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
+        for (int i = 0; i < n * cols; i++)
+            strip[i] = uniform() * (i / 32 % 5 ? 1 : 0.01f);
+        blocks_encode(type, strip, n, cols, w + (size_t)(r / TILE_ROWS) * blocks_strip_bytes(type, cols));
+    }
+    return w;
+}
+
+static struct i8_row *random_rows(int blocks, int tokens)
+{
+    struct i8_row *x = guard((size_t)(blocks * tokens), sizeof *x);
+    float *values = floats((size_t)(blocks * BLOCK_COLS), 3);
+    for (int t = 0; t < tokens; t++)
+        kernels_ref.pack_i8_row(x + t, tokens, values, blocks * BLOCK_COLS);
+    return x;
+}
+
+static void check_dot_blocks(const struct kernels *k, enum dtype type, int rows, int cols, int tokens)
+{
+    size_t ldy = (size_t)rows + 1, values = (size_t)(tokens - 1) * ldy + (size_t)rows;
+    uint8_t *w = block_weights(type, rows, cols);
+    struct i8_row *x = random_rows(cols / BLOCK_COLS, tokens);
+    float *want = guard(values, sizeof *want), *got = guard(values, sizeof *got);
+    bool eight = type == DTYPE_Q8_0;
+    (eight ? kernels_ref.dot_q8 : kernels_ref.dot_q4)(want, ldy, w, x, rows, cols, tokens);
+    (eight ? k->dot_q8 : k->dot_q4)(got, ldy, w, x, rows, cols, tokens);
+    assert_near(dtype_name(type), k->name, got, want, values, 1e-5f);
+    release();
+}
+
+static void check_dots_of_blocks(const struct kernels *k)
+{
+    for (int tokens = 1; tokens <= DOT_TOKENS; tokens++) {
+        for (int i = 0; i < SIZES; i++) {
+            check_dot_blocks(k, DTYPE_Q8_0, sizes[i], block_cols[(i + tokens) % BLOCK_SIZES], tokens);
+            check_dot_blocks(k, DTYPE_Q4_0, sizes[i], block_cols[(i + tokens) % BLOCK_SIZES], tokens);
+        }
+    }
+}
+
+static void check_panel_blocks(const struct kernels *k, int rows, int cols, int lanes, bool add)
+{
+    uint8_t *w = block_weights(DTYPE_Q8_0, rows, cols);
+    int blocks = cols / BLOCK_COLS;
+    struct i8_panel *x = guard((size_t)blocks, sizeof *x);
+    kernels_ref.pack_i8(x, floats((size_t)cols * LANES, 2), cols);
+    float *want = floats((size_t)rows * LANES, 1), *got = guard((size_t)rows * LANES, sizeof *got);
+    memcpy(got, want, (size_t)rows * LANES * sizeof *got);
+    kernels_ref.panel_q8(want, w, x, rows, blocks, lanes, add);
+    k->panel_q8(got, w, x, rows, blocks, lanes, add);
+    for (int r = 0; r < rows; r++)
+        assert_near("panel_q8", k->name, got + r * LANES, want + r * LANES, (size_t)lanes, 1e-5f);
+    release();
+}
+
+static void check_panels_of_blocks(const struct kernels *k)
+{
+    for (int rows = 1; rows <= TILE_ROWS; rows++)
+        for (int lanes = LANE_STEP; lanes <= LANES; lanes += LANE_STEP)
+            check_panel_blocks(k, rows, block_cols[rows % BLOCK_SIZES], lanes, rows % 2);
+}
+
+static void products_of_blocks_equal_the_plain_ones(void **state)
+{
+    (void)state;
+    for_each_table(check_dots_of_blocks);
+    for_each_table(check_panels_of_blocks);
+}
+
+static void check_widening(const struct kernels *k)
+{
+    enum { TILES = 3 };
+    uint8_t *w = block_weights(DTYPE_Q4_0, TILE_ROWS, TILES * TILE_COLS);
+    uint8_t *want = guard(TILES, Q8_TILE_BYTES), *got = guard(TILES, Q8_TILE_BYTES);
+    float a, b;
+    kernels_ref.q4_to_q8(want, w, TILES);
+    k->q4_to_q8(got, w, TILES);
+    assert_memory_equal(want, got, TILES * Q8_TILE_BYTES);
+    for (int row = 0; row < TILE_ROWS; row++) {
+        for (int col = 0; col < TILES * TILE_COLS; col++) {
+            blocks_decode(DTYPE_Q4_0, w, TILES * TILE_COLS, row, col, 1, &a);
+            blocks_decode(DTYPE_Q8_0, got, TILES * TILE_COLS, row, col, 1, &b);
+            assert_true(a == b);
+        }
+    }
+    release();
+}
+
+static void q4_blocks_widen_to_the_same_weights(void **state)
+{
+    (void)state;
+    for_each_table(check_widening);
+}
+
+/* Ties may fall to either side by the order of operations: q within 1, everything else the same. */
+static void check_i8(const struct kernels *k, float *x, int cols)
+{
+    size_t blocks = (size_t)(cols / BLOCK_COLS);
+    struct i8_panel *want = guard(blocks, sizeof *want), *got = guard(blocks, sizeof *got);
+    kernels_ref.pack_i8(want, x, cols);
+    k->pack_i8(got, x, cols);
+    for (size_t b = 0; b < blocks; b++) {
+        assert_near("pack_i8", k->name, got[b].d, want[b].d, LANES, 0);
+        for (int l = 0; l < LANES; l++) {
+            int32_t sum = 0;
+            for (int i = 0; i < BLOCK_COLS; i++) {
+                assert_in_range(got[b].q[i / 4][l][i % 4] - want[b].q[i / 4][l][i % 4] + 1, 0, 2);
+                sum += got[b].q[i / 4][l][i % 4];
+            }
+            assert_int_equal(got[b].start[l], -Q8_OFFSET * sum);
+        }
+    }
+}
+
+static void check_roundings(const struct kernels *k)
+{
+    enum { COLS = 96 };
+    float *x = floats(COLS * LANES, 5);
+    for (int i = 0; i < BLOCK_COLS; i++) {
+        x[i * LANES + 3] = 0;         /* all 0 */
+        x[i * LANES + 4] *= 1e-36f;   /* too small to count */
+        x[i * LANES + 5] = i - 15.5f; /* ties */
+    }
+    x[7 * LANES + 6] = NAN;
+    x[9 * LANES + 7] = INFINITY;
+    x[9 * LANES + 8] = -INFINITY;
+    check_i8(k, x, COLS);
+    struct i8_panel *p = guard(COLS / BLOCK_COLS, sizeof *p);
+    k->pack_i8(p, x, COLS);
+    assert_true(isnan(p->d[6]) && isnan(p->d[7]) && isnan(p->d[8]));
+    release();
+}
+
+static void activations_are_rounded_alike(void **state)
+{
+    (void)state;
+    for_each_table(check_roundings);
+}
+
+/* A token alone, beside others, in a panel or as a row: the same bits. */
+static void check_row_equals_lane(const struct kernels *k)
+{
+    enum { ROWS = 16, COLS = 416, BLOCKS = COLS / BLOCK_COLS };
+    uint8_t *w = block_weights(DTYPE_Q8_0, ROWS, COLS);
+    float *x = floats(COLS * LANES, 2), *token = guard(COLS, sizeof *token);
+    struct i8_panel *panel = guard(BLOCKS, sizeof *panel);
+    struct i8_row *rows = guard(BLOCKS * 3, sizeof *rows);
+    float *c = guard(ROWS * LANES, sizeof *c), *y = guard(ROWS * 3, sizeof *y);
+    k->pack_i8(panel, x, COLS);
+    k->panel_q8(c, w, panel, ROWS, BLOCKS, LANES, false);
+    for (int lane = 0; lane < LANES; lane += 9) {
+        for (int i = 0; i < COLS; i++)
+            token[i] = x[i * LANES + lane];
+        for (int t = 0; t < 3; t++)
+            k->pack_i8_row(rows + t, 3, token, COLS);
+        k->dot_q8(y, ROWS, w, rows, ROWS, COLS, 3);
+        for (int r = 0; r < ROWS; r++)
+            for (int t = 0; t < 3; t++)
+                assert_true(y[t * ROWS + r] == c[r * LANES + lane]);
+    }
+    /* columns in two calls */
+    float *again = guard(ROWS * LANES, sizeof *again);
+    k->panel_q8(again, w, panel, ROWS, 4, LANES, false);
+    k->panel_q8(again, w + 2 * Q8_TILE_BYTES, panel + 4, ROWS, BLOCKS - 4, LANES, true);
+    assert_memory_equal(again, c, ROWS * LANES * sizeof *c);
+    release();
+}
+
+static void token_in_a_panel_equals_the_token_alone(void **state)
+{
+    (void)state;
+    for_each_table(check_row_equals_lane);
+}
+
 /* --- independence: what batching and chunking rely on
  * --------------------------------------------------------- */
 
@@ -408,6 +595,10 @@ int main(void)
         cmocka_unit_test(an_unknown_table_is_not_picked),
         cmocka_unit_test(panel_products_equal_the_plain_ones),
         cmocka_unit_test(dot_products_equal_the_plain_ones),
+        cmocka_unit_test(products_of_blocks_equal_the_plain_ones),
+        cmocka_unit_test(q4_blocks_widen_to_the_same_weights),
+        cmocka_unit_test(activations_are_rounded_alike),
+        cmocka_unit_test(token_in_a_panel_equals_the_token_alone),
         cmocka_unit_test(a_panel_value_is_the_same_bits_whatever_is_computed_beside_it),
         cmocka_unit_test(a_dot_value_is_the_same_bits_however_many_tokens_are_beside_it),
         cmocka_unit_test(conversions_are_exactly_the_plain_ones),

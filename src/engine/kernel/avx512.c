@@ -265,6 +265,203 @@ DOT_KERNEL(dot_bf16, dot_bf16_tile, bf16, bf16)
 DOT_KERNEL(dot_bf16_f32, dot_bf16_f32_tile, bf16, float)
 DOT_KERNEL(dot_f32, dot_f32_tile, float, float)
 
+/* --- weights in blocks ------------------------------------------------------------------------------------
+ */
+
+/* The d of a block's 16 rows. */
+INLINE __m512 block_scales(const uint8_t *scales, int block)
+{
+    return _mm512_cvtph_ps(
+        _mm256_loadu_si256((const __m256i_u *)(scales + block % TILE_BLOCKS * TILE_ROWS * 2)));
+}
+
+/* R rows of one block by V vectors of lanes: 24 sums of whole numbers in registers, then added to c, which is
+ * in L1 as are the strip's columns: a product costs 32 / 4 multiplications, the scales 2 for each sum. */
+INLINE void tile_q8(float *c, const uint8_t *q, const float *d, const struct i8_panel *x, const int R,
+                    const int V)
+{
+    __m512i sum[MOST_SUMS];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        __m512i start = _mm512_loadu_si512(x->start + v * VW);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++)
+            sum[r * V + v] = start;
+    }
+#pragma GCC unroll 1
+    for (int k = 0; k < BLOCK_COLS / 4; k++) {
+        __m512i lanes[VPL];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            lanes[v] = _mm512_loadu_si512(x->q[k][v * VW]);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+            int32_t quad;
+            memcpy(&quad, q + (k * TILE_ROWS + r) * 4, sizeof quad);
+            __m512i weight = _mm512_set1_epi32(quad);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++)
+                sum[r * V + v] = _mm512_dpbusd_epi32(sum[r * V + v], weight, lanes[v]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        __m512 lane_d = _mm512_loadu_ps(x->d + v * VW);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+            float *out = c + r * LANES + v * VW;
+            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r * V + v]), lane_d);
+            _mm512_storeu_ps(out, _mm512_fmadd_ps(product, _mm512_set1_ps(d[r]), _mm512_loadu_ps(out)));
+        }
+    }
+}
+
+#define BLOCK_ROWS(V, MOST)                                                                                  \
+    for (; rows - r >= (MOST); r += (MOST))                                                                  \
+        tile_q8(c + r * LANES, q + r * 4, d + r, x, MOST, V);                                                \
+    for (; rows - r >= 4; r += 4)                                                                            \
+        tile_q8(c + r * LANES, q + r * 4, d + r, x, 4, V);                                                   \
+    for (; r < rows; r++)                                                                                    \
+        tile_q8(c + r * LANES, q + r * 4, d + r, x, 1, V);
+
+static void panel_q8(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
+                     int lanes, bool add)
+{
+    if (!add)
+        memset(c, 0, (size_t)rows * LANES * sizeof *c);
+    for (int b = 0; b < blocks; b++, x++) {
+        const uint8_t *tile = tiles + (size_t)(b / TILE_BLOCKS) * Q8_TILE_BYTES;
+        const uint8_t *q = tile + b % TILE_BLOCKS * Q8_BLOCK_BYTES;
+        float d[TILE_ROWS];
+        int r = 0;
+        _mm512_storeu_ps(d, block_scales(tile + TILE_BLOCKS * Q8_BLOCK_BYTES, b));
+        switch (lanes / VW) {
+        case 4:
+            BLOCK_ROWS(4, 6)
+            break;
+        case 3:
+            BLOCK_ROWS(3, 8)
+            break;
+        case 2:
+            BLOCK_ROWS(2, 12)
+            break;
+        default:
+            BLOCK_ROWS(1, 16)
+            break;
+        }
+    }
+}
+
+INLINE __m512i four_of(const struct i8_row *x, int k)
+{
+    int32_t quad;
+    memcpy(&quad, x->q + k, sizeof quad);
+    return _mm512_set1_epi32(quad);
+}
+
+/* A block's sums of 16 rows for T tokens: the lanes of a vector are the rows. */
+INLINE void sums_q8(__m512i *sum, const uint8_t *q, const struct i8_row *x, const int T)
+{
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++)
+        sum[t] = _mm512_set1_epi32(x[t].start);
+#pragma GCC unroll 8
+    for (int k = 0; k < BLOCK_COLS; k += 4) {
+        __m512i w = _mm512_loadu_si512(q + k * TILE_ROWS);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+            sum[t] = _mm512_dpbusd_epi32(sum[t], w, four_of(&x[t], k));
+    }
+}
+
+INLINE void sums_q4(__m512i *sum, const uint8_t *q, const struct i8_row *x, const int T)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++)
+        sum[t] = _mm512_set1_epi32(x[t].start / (Q8_OFFSET / Q4_OFFSET));
+#pragma GCC unroll 4
+    for (int k = 0; k < BLOCK_COLS / 2; k += 4) {
+        __m512i both = _mm512_loadu_si512(q + k * TILE_ROWS);
+        __m512i first = _mm512_and_si512(both, low),
+                second = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            sum[t] = _mm512_dpbusd_epi32(sum[t], first, four_of(&x[t], k));
+            sum[t] = _mm512_dpbusd_epi32(sum[t], second, four_of(&x[t], k + BLOCK_COLS / 2));
+        }
+    }
+}
+
+#define DOT_STRIP(name, sums, BYTES)                                                                         \
+    INLINE void name(float *y, size_t ldy, const uint8_t *strip, const struct i8_row *x, int rows,           \
+                     int blocks, const int T)                                                                \
+    {                                                                                                        \
+        __m512 total[DOT_TOKENS];                                                                            \
+        _Pragma("GCC unroll 8") for (int t = 0; t < T; t++) total[t] = _mm512_setzero_ps();                  \
+        for (int b = 0; b < blocks; b++, x += T) {                                                           \
+            const uint8_t *tile =                                                                            \
+                strip + (size_t)(b / TILE_BLOCKS) * (TILE_BLOCKS * BYTES + TILE_SCALE_BYTES);                \
+            __m512i sum[DOT_TOKENS];                                                                         \
+            sums(sum, tile + b % TILE_BLOCKS * BYTES, x, T);                                                 \
+            __m512 d = block_scales(tile + TILE_BLOCKS * BYTES, b);                                          \
+            _Pragma("GCC unroll 8") for (int t = 0; t < T; t++)                                              \
+            {                                                                                                \
+                __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t]), _mm512_set1_ps(x[t].d));          \
+                total[t] = _mm512_fmadd_ps(product, d, total[t]);                                            \
+            }                                                                                                \
+        }                                                                                                    \
+        __mmask16 there = (__mmask16)((1u << rows) - 1);                                                     \
+        _Pragma("GCC unroll 8") for (int t = 0; t < T; t++)                                                  \
+            _mm512_mask_storeu_ps(y + (size_t)t * ldy, there, total[t]);                                     \
+    }
+
+DOT_STRIP(strip_q8, sums_q8, Q8_BLOCK_BYTES)
+DOT_STRIP(strip_q4, sums_q4, Q4_BLOCK_BYTES)
+
+#define DOT_CASE(strip, T)                                                                                   \
+    case T:                                                                                                  \
+        strip(y + r, ldy, strips, x, n, cols / BLOCK_COLS, T);                                               \
+        break;
+
+#define DOT_BLOCKS(name, strip, type)                                                                        \
+    static void name(float *y, size_t ldy, const uint8_t *strips, const struct i8_row *x, int rows,          \
+                     int cols, int tokens)                                                                   \
+    {                                                                                                        \
+        for (int r = 0; r < rows; r += TILE_ROWS, strips += blocks_strip_bytes(type, cols)) {                \
+            int n = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;                                             \
+            switch (tokens) {                                                                                \
+                DOT_CASE(strip, 1)                                                                           \
+                DOT_CASE(strip, 2)                                                                           \
+                DOT_CASE(strip, 3)                                                                           \
+                DOT_CASE(strip, 4)                                                                           \
+                DOT_CASE(strip, 5)                                                                           \
+                DOT_CASE(strip, 6)                                                                           \
+                DOT_CASE(strip, 7)                                                                           \
+                DOT_CASE(strip, 8)                                                                           \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+
+DOT_BLOCKS(dot_q8, strip_q8, DTYPE_Q8_0)
+DOT_BLOCKS(dot_q4, strip_q4, DTYPE_Q4_0)
+
+static void q4_to_q8(uint8_t *to, const uint8_t *tiles, int count)
+{
+    const __m512i low = _mm512_set1_epi8(15), shift = _mm512_set1_epi8(Q8_OFFSET - Q4_OFFSET);
+    for (; count > 0; count--, to += Q8_TILE_BYTES, tiles += Q4_TILE_BYTES) {
+        for (int i = 0; i < TILE_BLOCKS * Q4_BLOCK_BYTES; i += 64) {
+            int at = i / Q4_BLOCK_BYTES * Q8_BLOCK_BYTES + i % Q4_BLOCK_BYTES;
+            __m512i both = _mm512_loadu_si512(tiles + i);
+            __m512i first = _mm512_and_si512(both, low),
+                    second = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+            _mm512_storeu_si512(to + at, _mm512_add_epi8(first, shift));
+            _mm512_storeu_si512(to + at + Q8_BLOCK_BYTES / 2, _mm512_add_epi8(second, shift));
+        }
+        memcpy(to + TILE_BLOCKS * Q8_BLOCK_BYTES, tiles + TILE_BLOCKS * Q4_BLOCK_BYTES, TILE_SCALE_BYTES);
+    }
+}
+
 static void f16_to_f32(float *y, const uint16_t *x, size_t n)
 {
     size_t i = 0;
@@ -284,6 +481,10 @@ const struct kernels kernels_avx512 = {
     .dot_f32 = dot_f32,
     .dot_bf16_f32 = dot_bf16_f32,
     .dot_bf16 = dot_bf16,
+    .panel_q8 = panel_q8,
+    .dot_q8 = dot_q8,
+    .dot_q4 = dot_q4,
+    .q4_to_q8 = q4_to_q8,
     .f16_to_f32 = f16_to_f32,
     VECTOR_KERNELS,
 };

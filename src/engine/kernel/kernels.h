@@ -17,6 +17,8 @@
 #ifndef FERRY_ENGINE_KERNEL_KERNELS_H
 #define FERRY_ENGINE_KERNEL_KERNELS_H
 
+#include "model/blocks.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +31,23 @@ enum {
 };
 
 typedef uint16_t bf16;
+
+/* Activations beside weights in blocks: int8 with a scale for each BLOCK_COLS columns of each token, x = d *
+ * q, q in -127..127, the nearest (ties to even). With an infinity or a NaN among them d is NaN. `start` is
+ * -Q8_OFFSET times the sum of the q's: what a sum of products of stored bytes, which are Q8_OFFSET above
+ * theirs, begins with. */
+#define I8_LEAST 1e-30f /* a block of smaller ones is all 0: 127 / x would be infinite */
+
+struct i8_panel {
+    int8_t q[BLOCK_COLS / 4][LANES][4];
+    float d[LANES];
+    int32_t start[LANES];
+};
+struct i8_row {
+    int8_t q[BLOCK_COLS];
+    float d;
+    int32_t start;
+};
 
 struct kernels {
     const char *name;     /* "ref", "avx2", "avx512" */
@@ -54,6 +73,24 @@ struct kernels {
                          int tokens);
     void (*dot_bf16)(float *y, size_t ldy, const bf16 *w, size_t ldw, const bf16 *x, int rows, int cols,
                      int tokens);
+
+    /* Weights in blocks (model/blocks.h), the first `blocks` of each row, times activations in int8. Within a
+     * block sums are whole numbers; then (sum * activations' d) * weights' d is added up in f32, block by
+     * block: panels and dots give the same bits.
+     *
+     * c[r][l] (+)= …, for r < rows <= TILE_ROWS, of one q8_0 strip; blocks may begin in the middle of it. */
+    void (*panel_q8)(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
+                     int lanes, bool add);
+    /* y[t*ldy + r] = …, whole strips of cols columns; x[block][tokens]. */
+    void (*dot_q8)(float *y, size_t ldy, const uint8_t *strips, const struct i8_row *x, int rows, int cols,
+                   int tokens);
+    void (*dot_q4)(float *y, size_t ldy, const uint8_t *strips, const struct i8_row *x, int rows, int cols,
+                   int tokens);
+    /* The same weights in q8_0 tiles: q - Q4_OFFSET + Q8_OFFSET, the same d. */
+    void (*q4_to_q8)(uint8_t *to, const uint8_t *tiles, int count);
+    /* [n][LANES] or one token's n values, n a whole number of blocks, to int8. */
+    void (*pack_i8)(struct i8_panel *y, const float *x, int n);
+    void (*pack_i8_row)(struct i8_row *y, int step, const float *x, int n); /* y[i * step] */
 
     /* Conversions; to bf16 rounds to nearest even. */
     void (*bf16_to_f32)(float *y, const bf16 *x, size_t n);

@@ -17,6 +17,7 @@ typedef int32_t vi __attribute__((vector_size(VECTOR_BYTES)));
 typedef float vf_any __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef uint16_t vh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef uint16_t vh_any __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
+typedef int8_t vb __attribute__((vector_size(VECTOR_BYTES / 4)));
 typedef int8_t vb_any __attribute__((vector_size(VECTOR_BYTES / 4), aligned(1), may_alias));
 typedef int32_t vi_any __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 
@@ -109,6 +110,77 @@ static inline void vec_pack_bf16(bf16 *y, const float *x, int n)
             vi high = i + 1 < n ? bf16_bits(load(x + (i + 1) * LANES + v * VW)) : (vi){0};
             *(vi_any *)(y + (i / 2 * LANES + v * VW) * 2) = low | high << 16;
         }
+    }
+}
+
+/* What a block of activations is multiplied with before it is rounded, and its d; most: of |x|, spoiled: 0,
+ * or NaN for a block with an infinity or a NaN. */
+INLINE vf i8_inverse(vf most, vf spoiled, vf *d)
+{
+    *d = most / 127.0f + spoiled;
+    return select_vf((most > all(I8_LEAST)) & (spoiled == all(0)), 127.0f / most, all(0));
+}
+
+/* The nearest whole numbers, ties to even; 0 where inverse is. */
+INLINE vi i8_nearest(vf x, vf inverse)
+{
+    const float round_to_int = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    vi bits = (vi)(x * inverse + round_to_int) - (vi)all(round_to_int);
+    return bits & (inverse > all(0));
+}
+
+static inline void vec_pack_i8(struct i8_panel *y, const float *x, int n)
+{
+    for (int b = 0; b < n / BLOCK_COLS; b++, y++, x += BLOCK_COLS * LANES) {
+        for (int v = 0; v < VPL; v++) {
+            vf most = {0}, spoiled = {0}, d;
+            for (int i = 0; i < BLOCK_COLS; i++) {
+                vf a = load(x + i * LANES + v * VW);
+                most = max_vf((vf)((vi)a & 0x7fffffff), most);
+                spoiled += a * 0.0f;
+            }
+            vf inverse = i8_inverse(most, spoiled, &d);
+            vi sum = {0};
+            for (int k = 0; k < BLOCK_COLS / 4; k++) {
+                vi quad = {0};
+                for (int c = 0; c < 4; c++) {
+                    vi q = i8_nearest(load(x + (4 * k + c) * LANES + v * VW), inverse);
+                    sum += q;
+                    quad |= (q & 0xff) << 8 * c;
+                }
+                *(vi_any *)&y->q[k][v * VW] = quad;
+            }
+            store(y->d + v * VW, d);
+            *(vi_any *)(y->start + v * VW) = sum * -Q8_OFFSET;
+        }
+    }
+}
+
+static inline void vec_pack_i8_row(struct i8_row *y, int step, const float *x, int n)
+{
+    for (int b = 0; b < n / BLOCK_COLS; b++, y += step, x += BLOCK_COLS) {
+        vf tops = {0}, spoils = {0}, d;
+        float most = 0, spoiled = 0;
+        for (int i = 0; i < BLOCK_COLS; i += VW) {
+            tops = max_vf((vf)((vi)load(x + i) & 0x7fffffff), tops);
+            spoils += load(x + i) * 0.0f;
+        }
+        for (int l = 0; l < VW; l++) {
+            most = tops[l] > most ? tops[l] : most;
+            spoiled += spoils[l];
+        }
+        vf inverse = i8_inverse(all(most), all(spoiled), &d);
+        vi sums = {0};
+        int32_t sum = 0;
+        for (int i = 0; i < BLOCK_COLS; i += VW) {
+            vi q = i8_nearest(load(x + i), inverse);
+            sums += q;
+            *(vb_any *)(y->q + i) = __builtin_convertvector(q, vb);
+        }
+        for (int l = 0; l < VW; l++)
+            sum += sums[l];
+        y->d = d[0];
+        y->start = -Q8_OFFSET * sum;
     }
 }
 
@@ -318,9 +390,10 @@ static inline void vec_q8_to_f32(float *y, const int8_t *x, const float *scale, 
 /* What avx2.c and avx512.c share of their tables. */
 #define VECTOR_KERNELS                                                                                       \
     .bf16_to_f32 = vec_bf16_to_f32, .f32_to_bf16 = vec_f32_to_bf16, .q8_to_f32 = vec_q8_to_f32,              \
-    .pack_bf16 = vec_pack_bf16, .rms_norm = vec_rms_norm, .layer_norm = vec_layer_norm,                      \
-    .add_bias = vec_add_bias, .gelu_bias = vec_gelu_bias, .silu_mul = vec_silu_mul, .rope = vec_rope,        \
-    .scale_lanes = vec_scale_lanes, .softmax_block = vec_softmax_block, .softmax_row = vec_softmax_row,      \
-    .rms_norm_row = vec_rms_norm_row, .silu_mul_row = vec_silu_mul_row
+    .pack_i8 = vec_pack_i8, .pack_i8_row = vec_pack_i8_row, .pack_bf16 = vec_pack_bf16,                      \
+    .rms_norm = vec_rms_norm, .layer_norm = vec_layer_norm, .add_bias = vec_add_bias,                        \
+    .gelu_bias = vec_gelu_bias, .silu_mul = vec_silu_mul, .rope = vec_rope, .scale_lanes = vec_scale_lanes,  \
+    .softmax_block = vec_softmax_block, .softmax_row = vec_softmax_row, .rms_norm_row = vec_rms_norm_row,    \
+    .silu_mul_row = vec_silu_mul_row
 
 #endif

@@ -158,7 +158,7 @@ static void head_row(const struct rows_job *j, int i, int kv_head, int head, int
     cut(&r, scratch, dim, DOT_TOKENS);
     size_t at = ((size_t)i * (size_t)heads + (size_t)head) * (size_t)dim;
     float *out = j->out + at, max[DOT_TOKENS], sum[DOT_TOKENS] = {0};
-    linear_dot_input(w, as_bf16, j->q + at, (size_t)dim, dim, queries, r.query);
+    linear_dot_input(w, as_bf16 ? INPUT_BF16 : INPUT_F32, j->q + at, (size_t)dim, dim, queries, r.query);
     for (int g = 0; g < queries; g++)
         max[g] = -INFINITY;
     memset(out, 0, (size_t)(queries * dim) * sizeof *out);
@@ -178,7 +178,7 @@ static void head_row(const struct rows_job *j, int i, int kv_head, int head, int
             for (int k = 0; k < n; k++)
                 r.scores[g * KV_BLOCK + k] *= now;
         }
-        linear_dot_input(w, as_bf16, r.scores, KV_BLOCK, n, queries, r.packed);
+        linear_dot_input(w, as_bf16 ? INPUT_BF16 : INPUT_F32, r.scores, KV_BLOCK, n, queries, r.packed);
         dot(w, v, as_bf16, r.sums, (size_t)dim, v.values, KV_BLOCK, r.packed, dim, n, queries);
         for (int d = 0; d < queries * dim; d++)
             out[d] += r.sums[d];

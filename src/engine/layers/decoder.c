@@ -123,7 +123,7 @@ void decoder_layer_panels(const struct decoder *d, const struct kv_cache *cache,
     int queries = t->heads * t->head_dim, keys = t->kv_heads * t->head_dim;
 
     panels_rms_norm(w, &l->attention_norm, t->rms_eps, x, b->norm, tokens);
-    const void *in = linear_pack(w, b->norm, t->hidden, tokens, b->packed);
+    const void *in = linear_pack(w, &l->q.weight, b->norm, tokens, b->packed);
     linear_panels(w, &l->q.weight, in, b->q, tokens, false);
     linear_panels(w, &l->k.weight, in, b->k, tokens, false);
     linear_panels(w, &l->v.weight, in, b->v, tokens, false);
@@ -135,15 +135,15 @@ void decoder_layer_panels(const struct decoder *d, const struct kv_cache *cache,
     pool_each(w->pool, (size_t)(t->heads + t->kv_heads), 1, turn_head, &heads);
     struct attention a = {.work = w, .cache = cache, .layer = layer, .heads = t->heads, .causal = true};
     attention_panels(&a, b->q, first, tokens, first + tokens, b->attention);
-    in = linear_pack(w, b->attention, queries, tokens, b->packed);
+    in = linear_pack(w, &l->o.weight, b->attention, tokens, b->packed);
     linear_panels(w, &l->o.weight, in, x, tokens, true);
 
     panels_rms_norm(w, &l->ffn_norm, t->rms_eps, x, b->norm, tokens);
-    in = linear_pack(w, b->norm, t->hidden, tokens, b->packed);
+    in = linear_pack(w, &l->gate.weight, b->norm, tokens, b->packed);
     linear_panels(w, &l->gate.weight, in, b->gate, tokens, false);
     linear_panels(w, &l->up.weight, in, b->ffn, tokens, false);
     panels_silu_mul(w, b->gate, b->ffn, t->ffn, tokens);
-    in = linear_pack(w, b->gate, t->ffn, tokens, b->packed);
+    in = linear_pack(w, &l->down.weight, b->gate, tokens, b->packed);
     linear_panels(w, &l->down.weight, in, x, tokens, true);
     tap_see(d->tap, "dec_layer", layer, x, t->hidden, tokens);
 }
@@ -151,8 +151,9 @@ void decoder_layer_panels(const struct decoder *d, const struct kv_cache *cache,
 static void head(const struct decoder *d, const float *norm, int n, void *input, float *logits)
 {
     const struct text_config *t = &d->config->text;
-    linear_dot_input(d->work, d->work->bf16, norm, (size_t)t->hidden, t->hidden, n, input);
     struct linear linear = {.weight = d->weights->head};
+    linear_dot_input(d->work, input_of(d->work, &linear.weight), norm, (size_t)t->hidden, t->hidden, n,
+                     input);
     struct dot dot = {&linear, input, logits, (size_t)t->vocab};
     linear_dots(d->work, &dot, 1, n);
 }
@@ -199,7 +200,13 @@ static void norm_rows(struct rows_job *j, const struct tensor *weight, int n)
 {
     j->norm = weight;
     pool_each(j->d->work->pool, (size_t)n, 1, norm_row, j);
-    linear_dot_input(j->d->work, j->d->work->bf16, j->r->norm, (size_t)j->d->config->text.hidden,
+}
+
+/* x normed, and made the input of products with `reader`. */
+static void norm_input(struct rows_job *j, const struct tensor *weight, const struct tensor *reader, int n)
+{
+    norm_rows(j, weight, n);
+    linear_dot_input(j->d->work, input_of(j->d->work, reader), j->r->norm, (size_t)j->d->config->text.hidden,
                      j->d->config->text.hidden, n, j->r->input);
 }
 
@@ -246,14 +253,15 @@ static void attend_rows(struct rows_job *j, int n)
     const struct decoder_layer *l = &d->weights->decoder[j->layer];
     struct rows *r = j->r;
     size_t queries = (size_t)(t->heads * t->head_dim), keys = (size_t)(t->kv_heads * t->head_dim);
-    norm_rows(j, &l->attention_norm, n);
+    norm_input(j, &l->attention_norm, &l->q.weight, n);
     struct dot qkv[] = {
         {&l->q, r->input, r->q, queries}, {&l->k, r->input, r->k, keys}, {&l->v, r->input, r->v, keys}};
     linear_dots(d->work, qkv, 3, n);
     pool_each(d->work->pool, (size_t)n, 1, turn_and_keep, j);
     struct attention a = {.work = d->work, .layer = j->layer, .heads = t->heads, .causal = true};
     attention_rows(&a, j->caches, r->q, j->positions, n, r->attention);
-    linear_dot_input(d->work, d->work->bf16, r->attention, queries, (int)queries, n, r->input);
+    linear_dot_input(d->work, input_of(d->work, &l->o.weight), r->attention, queries, (int)queries, n,
+                     r->input);
     struct dot o = {&l->o, r->input, r->norm, (size_t)t->hidden};
     linear_dots(d->work, &o, 1, n);
     add_rows(r->x, r->norm, (size_t)(n * t->hidden));
@@ -280,12 +288,12 @@ static void feed_forward_rows(struct rows_job *j, int n)
     const struct decoder_layer *l = &d->weights->decoder[j->layer];
     struct rows *r = j->r;
     size_t ffn = (size_t)t->ffn;
-    norm_rows(j, &l->ffn_norm, n);
+    norm_input(j, &l->ffn_norm, &l->gate.weight, n);
     struct dot gate_up[] = {{&l->gate, r->input, r->gate, ffn}, {&l->up, r->input, r->up, ffn}};
     linear_dots(d->work, gate_up, 2, n);
     struct silu_job silu = {d, r};
     pool_each(d->work->pool, (size_t)n, 1, silu_row, &silu);
-    linear_dot_input(d->work, d->work->bf16, r->gate, ffn, t->ffn, n, r->input);
+    linear_dot_input(d->work, input_of(d->work, &l->down.weight), r->gate, ffn, t->ffn, n, r->input);
     struct dot down = {&l->down, r->input, r->norm, (size_t)t->hidden};
     linear_dots(d->work, &down, 1, n);
     add_rows(r->x, r->norm, (size_t)(n * t->hidden));

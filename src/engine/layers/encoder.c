@@ -114,7 +114,7 @@ static void self_attention(const struct encoder *n, const struct encoder_layer *
     struct buffers *b = n->buffers;
     int width = n->config->audio.width;
     panels_layer_norm(w, &layer->attention_norm, x, b->norm, tokens);
-    const void *in = linear_pack(w, b->norm, width, tokens, b->packed);
+    const void *in = linear_pack(w, &layer->q.weight, b->norm, tokens, b->packed);
     linear_panels(w, &layer->q.weight, in, b->q, tokens, false);
     linear_panels(w, &layer->k.weight, in, b->k, tokens, false);
     linear_panels(w, &layer->v.weight, in, b->v, tokens, false);
@@ -124,7 +124,7 @@ static void self_attention(const struct encoder *n, const struct encoder_layer *
     pool_each(w->pool, (size_t)n->config->audio.heads, 1, keep_head, &keep);
     struct attention a = {.work = w, .cache = n->cache, .heads = n->config->audio.heads, .causal = false};
     attention_panels(&a, b->q, 0, tokens, tokens, b->attention);
-    in = linear_pack(w, b->attention, width, tokens, b->packed);
+    in = linear_pack(w, &layer->out.weight, b->attention, tokens, b->packed);
     linear_panels(w, &layer->out.weight, in, x, tokens, true);
     linear_bias(w, &layer->out.bias, x, width, tokens);
 }
@@ -135,10 +135,10 @@ static void feed_forward(const struct encoder *n, const struct encoder_layer *la
     struct buffers *b = n->buffers;
     int width = n->config->audio.width;
     panels_layer_norm(w, &layer->ffn_norm, x, b->norm, tokens);
-    const void *in = linear_pack(w, b->norm, width, tokens, b->packed);
+    const void *in = linear_pack(w, &layer->fc1.weight, b->norm, tokens, b->packed);
     linear_panels(w, &layer->fc1.weight, in, b->ffn, tokens, false);
     panels_gelu_bias(w, &layer->fc1.bias, b->ffn, tokens);
-    in = linear_pack(w, b->ffn, n->config->audio.ffn, tokens, b->packed);
+    in = linear_pack(w, &layer->fc2.weight, b->ffn, tokens, b->packed);
     linear_panels(w, &layer->fc2.weight, in, x, tokens, true);
     linear_bias(w, &layer->fc2.bias, x, width, tokens);
 }
@@ -165,7 +165,7 @@ static void project(const struct encoder *n, const float *x, int tokens, float *
     pool_pairs(n, x, b->q, tokens);
     panels_layer_norm(w, &n->weights->audio_norm, b->q, b->norm, tokens);
     tap_see(n->tap, "encoder", 0, b->norm, width, tokens);
-    const void *in = linear_pack(w, b->norm, width, tokens, b->packed);
+    const void *in = linear_pack(w, &n->weights->projector.weight, b->norm, tokens, b->packed);
     linear_panels(w, &n->weights->projector.weight, in, b->projected, tokens, false);
     linear_bias(w, &n->weights->projector.bias, b->projected, hidden, tokens);
     tap_see(n->tap, "projector", 0, b->projected, hidden, tokens);

@@ -4,25 +4,26 @@
 
 enum {
     /* Rows of W in one task: 48 is a multiple of every tile height. */
-    BLOCK_ROWS = 48,
+    TASK_ROWS = 48,
     /* Columns multiplied at a time, so that a block of W (48 rows) and of x (64 lanes) stay in a 1 MiB L2:
      * 192 + 256 KiB in bf16, the same in f32 with half the columns. Sums are cut here: changing it changes
      * results in their last bits. */
-    BLOCK_COLS_BF16 = 2048,
-    BLOCK_COLS_F32 = 1024,
+    PIECE_COLS_BF16 = 2048,
+    PIECE_COLS_F32 = 1024,
+    PIECE_COLS_I8 = 4096, /* 204 KiB of W and 320 of x; cutting here changes no bit */
     /* Bytes of W per decode task: long streams for the CPU's prefetcher, but enough of them (of all threads')
      * to share out evenly. */
     DOT_TASK_LEAST_BYTES = 64 << 10,
     DOT_TASK_MOST_BYTES = 1 << 20,
     DOT_TASKS_PER_THREAD = 8,
-    DOT_ROW_STEP = 24, /* rows a dot kernel keeps sums of at a time */
-    /* Elementwise work is shared out in this many rows of a panel; even, for pairs. */
+    DOT_ROW_STEP = 48, /* whole strips, and whole groups of the rows that a dot kernel keeps sums of */
+    /* Elementwise work is shared out in this many rows of a panel; whole blocks. */
     ROWS_PER_PIECE = 256,
 };
 
 size_t linear_scratch_bytes(int cols)
 {
-    size_t panel = (size_t)BLOCK_ROWS * BLOCK_COLS_BF16 * sizeof(float);
+    size_t panel = (size_t)TASK_ROWS * PIECE_COLS_BF16 * sizeof(float); /* more than strips widened to q8_0 */
     size_t dot_row = (size_t)cols * sizeof(float) * 4;
     return (panel > dot_row ? panel : dot_row) + 4096;
 }
@@ -39,6 +40,11 @@ void tensor_to_f32(const struct kernels *k, const struct tensor *t, size_t first
     case DTYPE_F32:
         memcpy(out, (const float *)t->data + first, n * sizeof *out);
         break;
+    case DTYPE_Q8_0:
+    case DTYPE_Q4_0:
+        blocks_decode(t->dtype, t->data, t->cols, (int)(first / (size_t)t->cols),
+                      (int)(first % (size_t)t->cols), (int)n, out);
+        break;
     }
 }
 
@@ -47,29 +53,41 @@ void tensor_to_f32(const struct kernels *k, const struct tensor *t, size_t first
 struct pack_job {
     const struct work *w;
     const float *x;
-    bf16 *to;
+    void *to;
+    enum input as;
     int features, pieces;
 };
+
+static void pack_rows(const struct pack_job *j, size_t panel, int row, int rows)
+{
+    size_t features = (size_t)j->features;
+    const float *from = j->x + (panel * features + (size_t)row) * LANES;
+    if (j->as == INPUT_I8)
+        j->w->k->pack_i8((struct i8_panel *)j->to + (panel * features + (size_t)row) / BLOCK_COLS, from,
+                         rows);
+    else
+        j->w->k->pack_bf16((bf16 *)j->to + (panel * (features + features % 2) + (size_t)row) * LANES, from,
+                           rows);
+}
 
 static void pack_piece(void *arg, size_t begin, size_t end, int thread)
 {
     (void)thread;
     struct pack_job *j = arg;
     for (size_t i = begin; i < end; i++) {
-        size_t panel = i / (size_t)j->pieces;
         int row = (int)(i % (size_t)j->pieces) * ROWS_PER_PIECE;
         int rows = j->features - row < ROWS_PER_PIECE ? j->features - row : ROWS_PER_PIECE;
-        const float *from = j->x + (panel * (size_t)j->features + (size_t)row) * LANES;
-        bf16 *to = j->to + (panel * (size_t)(j->features + j->features % 2) + (size_t)row) * LANES;
-        j->w->k->pack_bf16(to, from, rows);
+        pack_rows(j, i / (size_t)j->pieces, row, rows);
     }
 }
 
-const void *linear_pack(const struct work *w, const float *x, int features, int tokens, void *room)
+const void *linear_pack(const struct work *w, const struct tensor *weight, const float *x, int tokens,
+                        void *room)
 {
-    if (!w->bf16)
+    enum input as = input_of(w, weight);
+    if (as == INPUT_F32)
         return x;
-    struct pack_job j = {w, x, room, features, (features + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE};
+    struct pack_job j = {w, x, room, as, weight->cols, (weight->cols + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE};
     pool_each(w->pool, (size_t)panel_count(tokens) * (size_t)j.pieces, 1, pack_piece, &j);
     return room;
 }
@@ -85,7 +103,7 @@ struct panels_job {
     bool add;
 };
 
-/* rows x cols of W from (row, col), converted to f32 rows of BLOCK_COLS_F32 unless they are that already. */
+/* rows x cols of W from (row, col), converted to f32 rows of PIECE_COLS_F32 unless they are that already. */
 static const float *block_f32(const struct panels_job *j, int row, int rows, int col, int cols,
                               float *scratch, size_t *lda)
 {
@@ -95,18 +113,18 @@ static const float *block_f32(const struct panels_job *j, int row, int rows, int
         *lda = (size_t)t->cols;
         return (const float *)t->data + first;
     }
-    *lda = BLOCK_COLS_F32;
+    *lda = PIECE_COLS_F32;
     for (int r = 0; r < rows; r++)
         tensor_to_f32(j->w->k, t, first + (size_t)r * (size_t)t->cols, (size_t)cols,
-                      scratch + r * BLOCK_COLS_F32);
+                      scratch + r * PIECE_COLS_F32);
     return scratch;
 }
 
 static void rows_f32(const struct panels_job *j, int row, int rows, float *scratch)
 {
     int cols = j->weight->cols, panels = panel_count(j->tokens);
-    for (int col = 0; col < cols; col += BLOCK_COLS_F32) {
-        int n = cols - col < BLOCK_COLS_F32 ? cols - col : BLOCK_COLS_F32;
+    for (int col = 0; col < cols; col += PIECE_COLS_F32) {
+        int n = cols - col < PIECE_COLS_F32 ? cols - col : PIECE_COLS_F32;
         size_t lda;
         const float *a = block_f32(j, row, rows, col, n, scratch, &lda);
         for (int p = 0; p < panels; p++) {
@@ -127,19 +145,19 @@ static const bf16 *even_rows(const struct panels_job *j, int row, int rows, int 
     if (cols % 2 == 0)
         return a;
     for (int r = 0; r < rows; r++) {
-        bf16 *to = scratch + (size_t)r * BLOCK_COLS_BF16;
+        bf16 *to = scratch + (size_t)r * PIECE_COLS_BF16;
         memcpy(to, a + (size_t)r * width, (size_t)cols * sizeof *to);
         to[cols] = 0;
     }
-    *lda = BLOCK_COLS_BF16;
+    *lda = PIECE_COLS_BF16;
     return scratch;
 }
 
 static void rows_bf16(const struct panels_job *j, int row, int rows, bf16 *scratch)
 {
     int cols = j->weight->cols, even = cols + cols % 2, panels = panel_count(j->tokens);
-    for (int col = 0; col < cols; col += BLOCK_COLS_BF16) {
-        int n = cols - col < BLOCK_COLS_BF16 ? cols - col : BLOCK_COLS_BF16;
+    for (int col = 0; col < cols; col += PIECE_COLS_BF16) {
+        int n = cols - col < PIECE_COLS_BF16 ? cols - col : PIECE_COLS_BF16;
         size_t lda;
         const bf16 *a = even_rows(j, row, rows, col, n, scratch, &lda);
         for (int p = 0; p < panels; p++) {
@@ -150,21 +168,62 @@ static void rows_bf16(const struct panels_job *j, int row, int rows, bf16 *scrat
     }
 }
 
+/* Strips of W from (row, col) as q8_0. */
+static const uint8_t *strip_q8(const struct panels_job *j, int row, int col, int cols, uint8_t *scratch)
+{
+    const struct tensor *t = j->weight;
+    const uint8_t *tiles = (const uint8_t *)t->data +
+                           (size_t)(row / TILE_ROWS) * blocks_strip_bytes(t->dtype, t->cols) +
+                           (size_t)(col / TILE_COLS) * blocks_tile_bytes(t->dtype);
+    if (t->dtype == DTYPE_Q8_0)
+        return tiles;
+    j->w->k->q4_to_q8(scratch, tiles, blocks_tiles(cols));
+    return scratch;
+}
+
+static void rows_i8(const struct panels_job *j, int row, int rows, uint8_t *scratch)
+{
+    int cols = j->weight->cols, panels = panel_count(j->tokens);
+    for (int col = 0; col < cols; col += PIECE_COLS_I8) {
+        int n = cols - col < PIECE_COLS_I8 ? cols - col : PIECE_COLS_I8;
+        const uint8_t *strips[TASK_ROWS / TILE_ROWS];
+        for (int r = 0; r < rows; r += TILE_ROWS)
+            strips[r / TILE_ROWS] = strip_q8(
+                j, row + r, col, n, scratch + (size_t)(r / TILE_ROWS) * blocks_strip_bytes(DTYPE_Q8_0, n));
+        for (int p = 0; p < panels; p++) {
+            const struct i8_panel *x =
+                (const struct i8_panel *)j->x + ((size_t)p * (size_t)cols + (size_t)col) / BLOCK_COLS;
+            float *c = j->y + ((size_t)p * (size_t)j->weight->rows + (size_t)row) * LANES;
+            for (int r = 0; r < rows; r += TILE_ROWS)
+                j->w->k->panel_q8(c + r * LANES, strips[r / TILE_ROWS], x,
+                                  rows - r < TILE_ROWS ? rows - r : TILE_ROWS, n / BLOCK_COLS,
+                                  panel_lanes(j->tokens, p), j->add || col > 0);
+        }
+    }
+}
+
 static void panels_piece(void *arg, size_t begin, size_t end, int thread)
 {
     struct panels_job *j = arg;
     void *scratch = work_scratch(j->w, thread);
-    if (j->w->bf16)
+    switch (input_of(j->w, j->weight)) {
+    case INPUT_I8:
+        rows_i8(j, (int)begin, (int)(end - begin), scratch);
+        break;
+    case INPUT_BF16:
         rows_bf16(j, (int)begin, (int)(end - begin), scratch);
-    else
+        break;
+    case INPUT_F32:
         rows_f32(j, (int)begin, (int)(end - begin), scratch);
+        break;
+    }
 }
 
 void linear_panels(const struct work *w, const struct tensor *weight, const void *x, float *y, int tokens,
                    bool add)
 {
     struct panels_job j = {w, weight, x, y, tokens, add};
-    pool_each(w->pool, (size_t)weight->rows, BLOCK_ROWS, panels_piece, &j);
+    pool_each(w->pool, (size_t)weight->rows, TASK_ROWS, panels_piece, &j);
 }
 
 struct bias_job {
@@ -214,7 +273,21 @@ size_t dot_input_bytes(int cols, int tokens)
     return dot_cols(cols) * (size_t)tokens * sizeof(float);
 }
 
-void linear_dot_input(const struct work *w, bool as_bf16, const float *x, size_t ldx, int cols, int tokens,
+/* DOT_STEP columns from k on of token t of a group, zeros behind the last. */
+static void step_in(const struct work *w, enum input as, const float *from, int n, size_t at, void *out)
+{
+    if (as == INPUT_BF16) {
+        bf16 *to = (bf16 *)out + at;
+        w->k->f32_to_bf16(to, from, (size_t)n);
+        memset(to + n, 0, (size_t)(DOT_STEP - n) * sizeof *to);
+    } else {
+        float *to = (float *)out + at;
+        memcpy(to, from, (size_t)n * sizeof *to);
+        memset(to + n, 0, (size_t)(DOT_STEP - n) * sizeof *to);
+    }
+}
+
+void linear_dot_input(const struct work *w, enum input as, const float *x, size_t ldx, int cols, int tokens,
                       void *out)
 {
     size_t padded = dot_cols(cols);
@@ -222,46 +295,52 @@ void linear_dot_input(const struct work *w, bool as_bf16, const float *x, size_t
         int group = token / DOT_TOKENS * DOT_TOKENS, t = token - group;
         int size = tokens - group < DOT_TOKENS ? tokens - group : DOT_TOKENS;
         const float *from = x + (size_t)token * ldx;
-        for (int k = 0; k < cols; k += DOT_STEP) {
-            int n = cols - k < DOT_STEP ? cols - k : DOT_STEP;
-            size_t at = (size_t)group * padded + (size_t)(k * size + t * DOT_STEP);
-            if (as_bf16) {
-                bf16 *to = (bf16 *)out + at;
-                w->k->f32_to_bf16(to, from + k, (size_t)n);
-                memset(to + n, 0, (size_t)(DOT_STEP - n) * sizeof *to);
-            } else {
-                float *to = (float *)out + at;
-                memcpy(to, from + k, (size_t)n * sizeof *to);
-                memset(to + n, 0, (size_t)(DOT_STEP - n) * sizeof *to);
-            }
+        if (as == INPUT_I8) {
+            struct i8_row *to = (struct i8_row *)out + (size_t)group * padded / BLOCK_COLS;
+            w->k->pack_i8_row(to + t, size, from, cols);
+            continue;
+        }
+        for (int k = 0; k < cols; k += DOT_STEP)
+            step_in(w, as, from + k, cols - k < DOT_STEP ? cols - k : DOT_STEP,
+                    (size_t)group * padded + (size_t)(k * size + t * DOT_STEP), out);
+    }
+}
+
+/* One group of tokens: n of them, from `token` on. */
+static void dot_group(const struct dots_job *j, const struct dot *d, int row, int rows, int token, int n,
+                      float *scratch)
+{
+    const struct kernels *k = j->w->k;
+    const struct tensor *t = &d->linear->weight;
+    size_t cols = (size_t)t->cols, first = (size_t)row * cols, at = (size_t)token * dot_cols(t->cols);
+    float *y = d->y + (size_t)token * d->ldy + row;
+    const float *x = (const float *)d->x + at;
+    const bf16 *rows_bf16 = (const bf16 *)t->data + first;
+    enum input as = input_of(j->w, t);
+    if (as == INPUT_I8) {
+        const uint8_t *strips =
+            (const uint8_t *)t->data + (size_t)(row / TILE_ROWS) * blocks_strip_bytes(t->dtype, t->cols);
+        (t->dtype == DTYPE_Q8_0 ? k->dot_q8 : k->dot_q4)(
+            y, d->ldy, strips, (const struct i8_row *)d->x + at / BLOCK_COLS, rows, t->cols, n);
+    } else if (as == INPUT_BF16) {
+        k->dot_bf16(y, d->ldy, rows_bf16, cols, (const bf16 *)d->x + at, rows, t->cols, n);
+    } else if (t->dtype == DTYPE_BF16) {
+        k->dot_bf16_f32(y, d->ldy, rows_bf16, cols, x, rows, t->cols, n);
+    } else if (t->dtype == DTYPE_F32) {
+        k->dot_f32(y, d->ldy, (const float *)t->data + first, cols, x, rows, t->cols, n);
+    } else {
+        for (int r = 0; r < rows; r++) {
+            tensor_to_f32(k, t, first + (size_t)r * cols, cols, scratch);
+            k->dot_f32(y + r, d->ldy, scratch, cols, x, 1, t->cols, n);
         }
     }
 }
 
 static void dot_rows(const struct dots_job *j, const struct dot *d, int row, int rows, int thread)
 {
-    const struct kernels *k = j->w->k;
-    const struct tensor *t = &d->linear->weight;
-    size_t cols = (size_t)t->cols, first = (size_t)row * cols, padded = dot_cols(t->cols);
-    const bf16 *rows_bf16 = (const bf16 *)t->data + first;
-    float *scratch = work_scratch(j->w, thread);
     for (int token = 0; token < j->tokens; token += DOT_TOKENS) {
         int n = j->tokens - token < DOT_TOKENS ? j->tokens - token : DOT_TOKENS;
-        float *y = d->y + (size_t)token * d->ldy + row;
-        const bf16 *x_bf16 = (const bf16 *)d->x + (size_t)token * padded;
-        const float *x = (const float *)d->x + (size_t)token * padded;
-        if (j->w->bf16) {
-            k->dot_bf16(y, d->ldy, rows_bf16, cols, x_bf16, rows, t->cols, n);
-        } else if (t->dtype == DTYPE_BF16) {
-            k->dot_bf16_f32(y, d->ldy, rows_bf16, cols, x, rows, t->cols, n);
-        } else if (t->dtype == DTYPE_F32) {
-            k->dot_f32(y, d->ldy, (const float *)t->data + first, cols, x, rows, t->cols, n);
-        } else {
-            for (int r = 0; r < rows; r++) {
-                tensor_to_f32(k, t, first + (size_t)r * cols, cols, scratch);
-                k->dot_f32(y + r, d->ldy, scratch, cols, x, 1, t->cols, n);
-            }
-        }
+        dot_group(j, d, row, rows, token, n, work_scratch(j->w, thread));
     }
 }
 
@@ -289,16 +368,16 @@ static void dots_piece(void *arg, size_t begin, size_t end, int thread)
     }
 }
 
-static size_t tensor_bytes(const struct tensor *t)
+static size_t bytes_of(const struct tensor *t)
 {
-    return (size_t)t->rows * (size_t)t->cols * dtype_bytes(t->dtype);
+    return tensor_bytes(t->dtype, t->rows, t->cols);
 }
 
 static size_t dot_task_bytes(const struct work *w, const struct dot *dots, int count)
 {
     size_t bytes = 0;
     for (int i = 0; i < count; i++)
-        bytes += tensor_bytes(&dots[i].linear->weight);
+        bytes += bytes_of(&dots[i].linear->weight);
     bytes /= (size_t)pool_threads(w->pool) * DOT_TASKS_PER_THREAD;
     return bytes < DOT_TASK_LEAST_BYTES  ? DOT_TASK_LEAST_BYTES
            : bytes > DOT_TASK_MOST_BYTES ? DOT_TASK_MOST_BYTES
@@ -311,7 +390,7 @@ void linear_dots(const struct work *w, const struct dot *dots, int count, int to
     size_t task_bytes = dot_task_bytes(w, dots, count);
     for (int i = 0; i < count; i++) {
         const struct tensor *t = &dots[i].linear->weight;
-        size_t rows = task_bytes / ((size_t)t->cols * dtype_bytes(t->dtype));
+        size_t rows = task_bytes * (size_t)t->rows / bytes_of(t);
         j.task_rows[i] = rows < DOT_ROW_STEP ? DOT_ROW_STEP : (int)(rows - rows % DOT_ROW_STEP);
         size_t tasks = ((size_t)t->rows + (size_t)j.task_rows[i] - 1) / (size_t)j.task_rows[i];
         j.first_task[i + 1] = j.first_task[i] + tasks;

@@ -2,18 +2,19 @@
  *
  * Activations of prefill and encoder are panels: tokens in groups of LANES, each group [features][LANES] f32,
  * one group after the other. A product's input is `packed`: pairs of bf16 when the engine multiplies bf16,
- * else the f32 panels themselves. */
+ * int8 beside weights in blocks, else the f32 panels themselves. */
 #ifndef FERRY_ENGINE_LAYERS_WORK_H
 #define FERRY_ENGINE_LAYERS_WORK_H
 
 #include "base/pool.h"
 #include "engine/kernel/kernels.h"
-#include "model/weights.h"
+#include "model/blocks.h"
 
 struct work {
     const struct kernels *k;
     struct pool *pool;
     bool bf16;                     /* products take activations rounded to bf16 */
+    bool i8;                       /* and beside weights in blocks to int8 */
     unsigned char *thread_scratch; /* [threads][thread_scratch_bytes], each for one task at a time */
     size_t thread_scratch_bytes;
 };
@@ -37,7 +38,17 @@ static inline int panel_lanes(int tokens, int panel)
     return (left + LANE_STEP - 1) / LANE_STEP * LANE_STEP;
 }
 
-/* Bytes of packed panels. */
+/* What a product takes its activations as. */
+enum input { INPUT_F32, INPUT_BF16, INPUT_I8 };
+
+static inline enum input input_of(const struct work *w, const struct tensor *weight)
+{
+    if (w->i8 && dtype_is_blocks(weight->dtype))
+        return INPUT_I8;
+    return w->bf16 && weight->dtype == DTYPE_BF16 ? INPUT_BF16 : INPUT_F32;
+}
+
+/* Bytes of packed panels; as int8 they take less than as bf16. */
 static inline size_t packed_bytes(bool as_bf16, int features, int tokens)
 {
     size_t values = (size_t)panel_count(tokens) * LANES * (size_t)(features + features % 2);
