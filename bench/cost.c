@@ -28,11 +28,11 @@ static bool of_audio(const char *name)
 double cost_decode_weights(const struct weights *w)
 {
     const struct tensor *head = &w->head;
-    double bytes = (double)head->rows * head->cols * (double)dtype_bytes(head->dtype);
+    double bytes = (double)tensor_bytes(head->dtype, head->rows, head->cols);
     for (size_t i = 0; i < w->slot_count; i++) {
         const struct tensor *t = w->slots[i].tensor;
         if (t != &w->embedding && t != head && !of_audio(w->slots[i].name))
-            bytes += (double)t->rows * t->cols * (double)dtype_bytes(t->dtype);
+            bytes += (double)tensor_bytes(t->dtype, t->rows, t->cols);
     }
     return bytes;
 }

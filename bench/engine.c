@@ -8,6 +8,7 @@
 #include "engine/audio.h"
 #include "engine/kernel/kernels.h"
 #include "limits.h"
+#include "model/blocks.h"
 #include "options.h"
 #include "peers.h"
 #include "rows.h"
@@ -117,14 +118,22 @@ static bool uses_bf16(const struct bench *b)
     return b->o->engine.math == MATH_FAST && kernels_pick(engine_cpu(b->engine))->multiplies_bf16;
 }
 
+static bool uses_int8(const struct bench *b)
+{
+    return b->o->engine.math == MATH_FAST && b->limits.int8_gop_s > 0 &&
+           dtype_is_blocks(b->model.weights->decoder[0].q.weight.dtype);
+}
+
 static double peak(const struct bench *b)
 {
-    return uses_bf16(b) ? b->limits.bf16_gflop_s : b->limits.f32_gflop_s;
+    return uses_int8(b)   ? b->limits.int8_gop_s
+           : uses_bf16(b) ? b->limits.bf16_gflop_s
+                          : b->limits.f32_gflop_s;
 }
 
 static const char *peak_name(const struct bench *b)
 {
-    return uses_bf16(b) ? "bf16 peak" : "f32 peak";
+    return uses_int8(b) ? "int8 peak" : uses_bf16(b) ? "bf16 peak" : "f32 peak";
 }
 
 static void limits_before(struct bench *b)
@@ -409,6 +418,8 @@ static void print_limits(const struct bench *b, const struct limits *l)
 {
     if (l->bf16_gflop_s > 0)
         rows_value(&b->rows, "limit bf16 peak", l->bf16_gflop_s, "GFLOP/s");
+    if (uses_int8(b))
+        rows_value(&b->rows, "limit int8 peak", l->int8_gop_s, "GOP/s");
     rows_value(&b->rows, "limit f32 peak", l->f32_gflop_s, "GFLOP/s");
     rows_value(&b->rows, "limit read", l->read_gb_s, "GB/s");
 }

@@ -243,12 +243,13 @@ static void check_panel_blocks(const struct kernels *k, int rows, int cols, int 
 {
     uint8_t *w = block_weights(DTYPE_Q8_0, rows, cols);
     int blocks = cols / BLOCK_COLS;
+    size_t strip = blocks_strip_bytes(DTYPE_Q8_0, cols);
     struct i8_panel *x = guard((size_t)blocks, sizeof *x);
     kernels_ref.pack_i8(x, floats((size_t)cols * LANES, 2), cols);
     float *want = floats((size_t)rows * LANES, 1), *got = guard((size_t)rows * LANES, sizeof *got);
     memcpy(got, want, (size_t)rows * LANES * sizeof *got);
-    kernels_ref.panel_q8(want, w, x, rows, blocks, lanes, add);
-    k->panel_q8(got, w, x, rows, blocks, lanes, add);
+    kernels_ref.panel_q8(want, w, strip, x, rows, blocks, lanes, add);
+    k->panel_q8(got, w, strip, x, rows, blocks, lanes, add);
     for (int r = 0; r < rows; r++)
         assert_near("panel_q8", k->name, got + r * LANES, want + r * LANES, (size_t)lanes, 1e-5f);
     release();
@@ -256,7 +257,7 @@ static void check_panel_blocks(const struct kernels *k, int rows, int cols, int 
 
 static void check_panels_of_blocks(const struct kernels *k)
 {
-    for (int rows = 1; rows <= TILE_ROWS; rows++)
+    for (int rows = 1; rows <= 3 * TILE_ROWS + 1; rows++)
         for (int lanes = LANE_STEP; lanes <= LANES; lanes += LANE_STEP)
             check_panel_blocks(k, rows, block_cols[rows % BLOCK_SIZES], lanes, rows % 2);
 }
@@ -348,7 +349,8 @@ static void check_row_equals_lane(const struct kernels *k)
     struct i8_row *rows = guard(BLOCKS * 3, sizeof *rows);
     float *c = guard(ROWS * LANES, sizeof *c), *y = guard(ROWS * 3, sizeof *y);
     k->pack_i8(panel, x, COLS);
-    k->panel_q8(c, w, panel, ROWS, BLOCKS, LANES, false);
+    size_t strip = blocks_strip_bytes(DTYPE_Q8_0, COLS);
+    k->panel_q8(c, w, strip, panel, ROWS, BLOCKS, LANES, false);
     for (int lane = 0; lane < LANES; lane += 9) {
         for (int i = 0; i < COLS; i++)
             token[i] = x[i * LANES + lane];
@@ -361,8 +363,8 @@ static void check_row_equals_lane(const struct kernels *k)
     }
     /* columns in two calls */
     float *again = guard(ROWS * LANES, sizeof *again);
-    k->panel_q8(again, w, panel, ROWS, 4, LANES, false);
-    k->panel_q8(again, w + 2 * Q8_TILE_BYTES, panel + 4, ROWS, BLOCKS - 4, LANES, true);
+    k->panel_q8(again, w, strip, panel, ROWS, 4, LANES, false);
+    k->panel_q8(again, w + 2 * Q8_TILE_BYTES, strip, panel + 4, ROWS, BLOCKS - 4, LANES, true);
     assert_memory_equal(again, c, ROWS * LANES * sizeof *c);
     release();
 }

@@ -200,11 +200,10 @@ INLINE void tile_q8(float *c, const uint8_t *q, const float *d, const struct i8_
     }
 }
 
-static void panel_q8(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
-                     int lanes, bool add)
+/* Rows of one strip. */
+static void strip_q8(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
+                     int lanes)
 {
-    if (!add)
-        memset(c, 0, (size_t)rows * LANES * sizeof *c);
     for (int b = 0; b < blocks; b++, x++) {
         const uint8_t *tile = tiles + (size_t)(b / TILE_BLOCKS) * Q8_TILE_BYTES;
         const uint8_t *q = tile + b % TILE_BLOCKS * Q8_BLOCK_BYTES;
@@ -219,6 +218,15 @@ static void panel_q8(float *c, const uint8_t *tiles, const struct i8_panel *x, i
                 tile_q8(c + r * LANES, q + r * 4, d + r, x, l, 1);
         }
     }
+}
+
+static void panel_q8(float *c, const uint8_t *tiles, size_t strip_bytes, const struct i8_panel *x, int rows,
+                     int blocks, int lanes, bool add)
+{
+    if (!add)
+        memset(c, 0, (size_t)rows * LANES * sizeof *c);
+    for (int r = 0; r < rows; r += TILE_ROWS, tiles += strip_bytes)
+        strip_q8(c + r * LANES, tiles, x, rows - r < TILE_ROWS ? rows - r : TILE_ROWS, blocks, lanes);
 }
 
 /* A block's sums of 8 rows for one token. */

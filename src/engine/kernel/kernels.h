@@ -78,9 +78,10 @@ struct kernels {
      * block sums are whole numbers; then (sum * activations' d) * weights' d is added up in f32, block by
      * block: panels and dots give the same bits.
      *
-     * c[r][l] (+)= …, for r < rows <= TILE_ROWS, of one q8_0 strip; blocks may begin in the middle of it. */
-    void (*panel_q8)(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
-                     int lanes, bool add);
+     * c[r][l] (+)= …, for rows of q8_0 strips that lie strip_bytes apart; blocks may begin in the middle of
+     * them, at a tile. */
+    void (*panel_q8)(float *c, const uint8_t *tiles, size_t strip_bytes, const struct i8_panel *x, int rows,
+                     int blocks, int lanes, bool add);
     /* y[t*ldy + r] = …, whole strips of cols columns; x[block][tokens]. */
     void (*dot_q8)(float *y, size_t ldy, const uint8_t *strips, const struct i8_row *x, int rows, int cols,
                    int tokens);

@@ -100,22 +100,29 @@ static int q4_at(const uint8_t *block, int row, int k)
     return k < half ? both & 15 : both >> 4;
 }
 
-static void panel_q8(float *c, const uint8_t *tiles, const struct i8_panel *x, int rows, int blocks,
-                     int lanes, bool add)
+/* One row by one lane, added up from `total` on. */
+static float panel_blocks(float total, const uint8_t *strip, int row, const struct i8_panel *x, int lane,
+                          int blocks)
 {
-    for (int r = 0; r < rows; r++) {
-        for (int l = 0; l < lanes; l++) {
-            float total = add ? c[r * LANES + l] : 0;
-            for (int b = 0; b < blocks; b++) {
-                const uint8_t *tile = tiles + (size_t)(b / TILE_BLOCKS) * Q8_TILE_BYTES;
-                int32_t sum = x[b].start[l];
-                for (int k = 0; k < BLOCK_COLS; k++)
-                    sum += byte_at(tile + b % TILE_BLOCKS * Q8_BLOCK_BYTES, r, k) * x[b].q[k / 4][l][k % 4];
-                total += (float)sum * x[b].d[l] * scale_at(tile + TILE_BLOCKS * Q8_BLOCK_BYTES, b, r);
-            }
-            c[r * LANES + l] = total;
-        }
+    for (int b = 0; b < blocks; b++, x++) {
+        const uint8_t *tile = strip + (size_t)(b / TILE_BLOCKS) * Q8_TILE_BYTES;
+        int32_t sum = x->start[lane];
+        for (int k = 0; k < BLOCK_COLS; k++)
+            sum += byte_at(tile + b % TILE_BLOCKS * Q8_BLOCK_BYTES, row, k) * x->q[k / 4][lane][k % 4];
+        total += (float)sum * x->d[lane] * scale_at(tile + TILE_BLOCKS * Q8_BLOCK_BYTES, b, row);
     }
+    return total;
+}
+
+static void panel_q8(float *c, const uint8_t *tiles, size_t strip_bytes, const struct i8_panel *x, int rows,
+                     int blocks, int lanes, bool add)
+{
+    for (int r = 0; r < rows; r++)
+        for (int l = 0; l < lanes; l++) {
+            float *out = &c[r * LANES + l];
+            *out = panel_blocks(add ? *out : 0, tiles + (size_t)(r / TILE_ROWS) * strip_bytes, r % TILE_ROWS,
+                                x, l, blocks);
+        }
 }
 
 static float dot_blocks(enum dtype type, const uint8_t *strip, int row, const struct i8_row *x, int step,

@@ -168,16 +168,19 @@ static void rows_bf16(const struct panels_job *j, int row, int rows, bf16 *scrat
     }
 }
 
-/* Strips of W from (row, col) as q8_0. */
-static const uint8_t *strip_q8(const struct panels_job *j, int row, int col, int cols, uint8_t *scratch)
+/* Strips of W from (row, col) on, as q8_0. */
+static const uint8_t *strips_q8(const struct panels_job *j, int row, int rows, int col, int cols,
+                                uint8_t *scratch, size_t *strip_bytes)
 {
     const struct tensor *t = j->weight;
-    const uint8_t *tiles = (const uint8_t *)t->data +
-                           (size_t)(row / TILE_ROWS) * blocks_strip_bytes(t->dtype, t->cols) +
+    size_t stored = blocks_strip_bytes(t->dtype, t->cols), widened = blocks_strip_bytes(DTYPE_Q8_0, cols);
+    const uint8_t *tiles = (const uint8_t *)t->data + (size_t)(row / TILE_ROWS) * stored +
                            (size_t)(col / TILE_COLS) * blocks_tile_bytes(t->dtype);
+    *strip_bytes = t->dtype == DTYPE_Q8_0 ? stored : widened;
     if (t->dtype == DTYPE_Q8_0)
         return tiles;
-    j->w->k->q4_to_q8(scratch, tiles, blocks_tiles(cols));
+    for (int r = 0; r < rows; r += TILE_ROWS, tiles += stored)
+        j->w->k->q4_to_q8(scratch + (size_t)(r / TILE_ROWS) * widened, tiles, blocks_tiles(cols));
     return scratch;
 }
 
@@ -186,18 +189,14 @@ static void rows_i8(const struct panels_job *j, int row, int rows, uint8_t *scra
     int cols = j->weight->cols, panels = panel_count(j->tokens);
     for (int col = 0; col < cols; col += PIECE_COLS_I8) {
         int n = cols - col < PIECE_COLS_I8 ? cols - col : PIECE_COLS_I8;
-        const uint8_t *strips[TASK_ROWS / TILE_ROWS];
-        for (int r = 0; r < rows; r += TILE_ROWS)
-            strips[r / TILE_ROWS] = strip_q8(
-                j, row + r, col, n, scratch + (size_t)(r / TILE_ROWS) * blocks_strip_bytes(DTYPE_Q8_0, n));
+        size_t strip_bytes;
+        const uint8_t *strips = strips_q8(j, row, rows, col, n, scratch, &strip_bytes);
         for (int p = 0; p < panels; p++) {
             const struct i8_panel *x =
                 (const struct i8_panel *)j->x + ((size_t)p * (size_t)cols + (size_t)col) / BLOCK_COLS;
             float *c = j->y + ((size_t)p * (size_t)j->weight->rows + (size_t)row) * LANES;
-            for (int r = 0; r < rows; r += TILE_ROWS)
-                j->w->k->panel_q8(c + r * LANES, strips[r / TILE_ROWS], x,
-                                  rows - r < TILE_ROWS ? rows - r : TILE_ROWS, n / BLOCK_COLS,
-                                  panel_lanes(j->tokens, p), j->add || col > 0);
+            j->w->k->panel_q8(c, strips, strip_bytes, x, rows, n / BLOCK_COLS, panel_lanes(j->tokens, p),
+                              j->add || col > 0);
         }
     }
 }
