@@ -90,20 +90,6 @@ static bool find_shards(struct folder *f, const char *path, struct err *e)
     return ok;
 }
 
-/* Tensors that the forward pass has no use for: rotary frequencies, which old files carry as a buffer, the
- * stored twin of a tied head, and what fills up in a pack. */
-static bool is_ignored(const struct model *m, const struct shard *s, const char *name)
-{
-    if (pack_is_padding(&s->header, name))
-        return true;
-    static const char frequencies[] = ".rotary_emb.inv_freq";
-    size_t n = strlen(name), tail = sizeof frequencies - 1;
-    if (n > tail && strcmp(name + n - tail, frequencies) == 0)
-        return true;
-    bool is_head = strcmp(name, "lm_head.weight") == 0 || strcmp(name, "language_model.lm_head.weight") == 0;
-    return m->config.text.tied_head && is_head;
-}
-
 static bool check_place(const struct folder *f, const struct shard *s, const struct safetensor *t,
                         struct err *e)
 {
@@ -122,7 +108,7 @@ static bool fill_slot(const struct model *m, const struct shard *s, const struct
     struct weight_slot *slot = weights_find(m->weights, t->name);
     enum dtype blocks;
     if (!slot)
-        return is_ignored(m, s, t->name) ||
+        return weights_ignore(&m->config, t->name) || pack_is_padding(&s->header, t->name) ||
                err_set(
                    e, ERR_UNSUPPORTED,
                    "tensor %.200s: not part of the model that config.json describes, %zu tensors expected",

@@ -274,6 +274,16 @@ struct weight_slot *weights_find(const struct weights *w, const char *name)
     return found ? &w->slots[found - 1] : NULL;
 }
 
+bool weights_ignore(const struct model_config *c, const char *name)
+{
+    static const char frequencies[] = ".rotary_emb.inv_freq";
+    size_t n = strlen(name), tail = sizeof frequencies - 1;
+    if (n > tail && strcmp(name + n - tail, frequencies) == 0)
+        return true;
+    return c->text.tied_head &&
+           (strcmp(name, "lm_head.weight") == 0 || strcmp(name, "language_model.lm_head.weight") == 0);
+}
+
 /* "[96, 200]"; of a shape too long for the text the first sizes. */
 static const char *print_shape(char *text, size_t room, const uint64_t *shape, int dims)
 {

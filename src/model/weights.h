@@ -88,6 +88,10 @@ void weights_free(struct weights *w); /* NULL is fine; the bytes are not touched
 /* The slot of that name, or NULL. Not linear in the number of slots. */
 struct weight_slot *weights_find(const struct weights *w, const char *name);
 
+/* Whether a tensor is one that the forward pass has no use for: rotary frequencies, which old files carry as
+ * a buffer, and the stored twin of a tied head. */
+bool weights_ignore(const struct model_config *c, const char *name);
+
 /* Points a slot at its bytes. False with *e set when it is filled already, or dtype, shape or size are not
  * what the config asks for ("tensor X: shape [96, 64], expected [96, 200]"). */
 bool weights_fill(struct weight_slot *slot, enum dtype dtype, const uint64_t *shape, int dims,
