@@ -44,11 +44,6 @@ static const struct option stage_options[] = {
      .type = OPTION_FLAG,
      .offset = offsetof(struct stage_settings, deep),
      .help = "with --check: read every byte"},
-    {.name = "yes",
-     .letter = 'y',
-     .type = OPTION_FLAG,
-     .offset = offsetof(struct stage_settings, yes),
-     .help = "replace another model or commit without asking"},
     {.name = "via",
      .type = OPTION_CHOICE,
      .argument = "WHO",
@@ -108,7 +103,7 @@ static bool pin(struct stage *s, struct err *e)
     return true;
 }
 
-static bool open_target(struct stage *s, const char *text, struct err *e)
+bool stage_open_target(struct stage *s, const char *text, struct err *e)
 {
     if (!place_writable(text, s->arena, e) || !place_open(&s->target, s->stores, text, s->arena, e))
         return false;
@@ -118,12 +113,21 @@ static bool open_target(struct stage *s, const char *text, struct err *e)
 
 /* --- telling --- */
 
+/* "hf://owner/name at 0123456789ab", or the folder it is. */
+static const char *version_of(const struct stage *s)
+{
+    const char *text = s->commit ? arena_printf(s->arena, "%s at %.12s", s->source, s->commit) : s->source;
+    return text ? text : s->source;
+}
+
 static const char *action_of(const struct stage_file *f, bool planned)
 {
     if (f->choice == CHOICE_DUPLICATE)
         return "duplicate";
     if (f->choice == CHOICE_EXCLUDED)
         return "excluded";
+    if (f->encoded)
+        return planned ? "encode" : "encoded";
     return f->certified ? "there" : planned ? "copy" : "copied";
 }
 
@@ -137,7 +141,7 @@ static void print_left_out(const struct stage *s)
     for (int i = 0; i < s->count; i++) {
         if (s->files[i].choice != CHOICE_DUPLICATE)
             continue;
-        example = example ? example : s->files[i].source.name;
+        example = example ? example : s->files[i].name;
         files++;
         bytes += s->files[i].source.size;
     }
@@ -155,9 +159,10 @@ static void print_left_over(const struct stage *s)
     const char *example = NULL;
     for (int i = 0; s->has_manifest && i < s->manifest.count; i++) {
         const char *name = s->manifest.files[i].name;
-        bool known = false;
+        bool known = s->encoding && strcmp(name, PACK_NAME) == 0;
         for (int k = 0; k < s->count && !known; k++)
-            known = s->files[k].choice == CHOICE_TAKEN && strcmp(s->files[k].source.name, name) == 0;
+            known = s->files[k].choice == CHOICE_TAKEN && !s->files[k].encoded &&
+                    strcmp(s->files[k].name, name) == 0;
         if (known || !stage_find(&s->there, name))
             continue;
         example = example ? example : name;
@@ -174,17 +179,31 @@ static json_t *files_json(const struct stage *s, bool planned)
 {
     json_t *files = json_array();
     for (int i = 0; i < s->count; i++)
-        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", s->files[i].source.name, "size",
+        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", s->files[i].name, "size",
                                                (json_int_t)s->files[i].source.size, "action",
                                                action_of(&s->files[i], planned)));
     return files;
 }
 
+static uint64_t pack_bytes(const struct stage *s)
+{
+    return s->repack ? repack_plan(s->repack)->bytes : s->pack_certified ? s->pack_certified->size : 0;
+}
+
+static json_t *pack_json(const struct stage *s)
+{
+    return json_pack("{s:s, s:s, s:I}", "name", PACK_NAME, "encoding", s->encoding, "size",
+                     (json_int_t)pack_bytes(s));
+}
+
 static json_t *result_json(const struct stage *s, bool planned)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:o}", "source", s->source, "commit", s->commit, "target",
-                     place_uri(&s->target, s->prefix, s->arena), "dry_run", planned, "files",
-                     files_json(s, planned));
+    json_t *result = json_pack("{s:s, s:s?, s:s, s:b, s:o}", "source", s->source, "commit", s->commit,
+                               "target", place_uri(&s->target, s->prefix, s->arena), "dry_run", planned,
+                               "files", files_json(s, planned));
+    if (result && s->encoding)
+        json_object_set_new(result, "pack", pack_json(s));
+    return result;
 }
 
 static bool print_plan(const struct stage *s, struct err *e)
@@ -195,14 +214,16 @@ static bool print_plan(const struct stage *s, struct err *e)
 
     if (s->settings.copy.json)
         return print_json(result_json(s, true), e);
-    printf("%s at %.12s to %s\n", s->source, s->commit, place_uri(&s->target, s->prefix, s->arena));
+    printf("%s to %s\n", version_of(s), place_uri(&s->target, s->prefix, s->arena));
     for (int i = 0; i < s->count; i++) {
         const struct stage_file *f = &s->files[i];
-        bool copy = f->choice == CHOICE_TAKEN && !f->certified;
+        bool copy = f->choice == CHOICE_TAKEN && !f->certified && !f->encoded;
         files += copy;
         bytes += copy ? f->source.size : 0;
-        printf("  %-10s%s (%s)\n", action_of(f, true), f->source.name, human_bytes(f->source.size, size));
+        printf("  %-10s%s (%s)\n", action_of(f, true), f->name, human_bytes(f->source.size, size));
     }
+    if (s->encoding)
+        printf("  %-10s%s (%s)\n", s->encoding, PACK_NAME, human_bytes(pack_bytes(s), size));
     printf("%d file%s, %s to copy; nothing was copied\n", files, human_plural((uint64_t)files),
            human_bytes(bytes, size));
     return true;
@@ -212,10 +233,14 @@ static bool print_complete(const struct stage *s, struct err *e)
 {
     if (s->settings.copy.json)
         return print_json(result_json(s, false), e);
-    printf(
-        "%s at %.12s is staged completely in %s (since %s); nothing to do. --check --deep reads every byte\n",
-        s->source, s->commit, place_uri(&s->target, s->prefix, s->arena), s->manifest.created);
+    printf("%s is staged completely in %s (since %s); nothing to do. --check --deep reads every byte\n",
+           version_of(s), place_uri(&s->target, s->prefix, s->arena), s->manifest.created);
     return true;
+}
+
+static bool pack_was_there(const struct stage *s)
+{
+    return !s->repack || repack_result(s->repack)->was_there;
 }
 
 static bool print_result(const struct stage *s, const struct copying *run, const struct transfer *t,
@@ -223,8 +248,13 @@ static bool print_result(const struct stage *s, const struct copying *run, const
 {
     struct copy_outcome o = copying_outcome(t);
     const char *target = place_uri(&s->target, s->prefix, s->arena);
+    char size[HUMAN_TEXT];
+    if (s->repack)
+        o.bytes_moved += repack_result(s->repack)->moved;
+    if (s->encoding)
+        *(pack_was_there(s) ? &o.skipped : &o.copied) += 1;
     for (int i = 0; i < s->count; i++)
-        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0;
+        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded;
     if (s->settings.copy.json) {
         json_t *result = result_json(s, false);
         if (result && !copying_json(run, &o, result)) {
@@ -234,27 +264,28 @@ static bool print_result(const struct stage *s, const struct copying *run, const
         return print_json(result, e);
     }
     copying_print(run, &o);
+    if (s->encoding)
+        printf("%s: the weights in %s, %s\n", PACK_NAME, s->encoding, human_bytes(pack_bytes(s), size));
     print_left_out(s);
     print_left_over(s);
-    printf("%s at %.12s is staged completely in %s\n", s->source, s->commit, target);
+    printf("%s is staged completely in %s\n", version_of(s), target);
     return true;
 }
 
 /* --- doing --- */
 
-/* Another model or commit lies there: it would be overwritten file by file, so its manifest goes first. */
+/* Another model, commit or encoding lies there: it would be overwritten file by file, so its manifest goes
+ * first. */
 static bool make_way(struct stage *s, struct err *e)
 {
-    char question[700];
-    bool same_model = s->has_manifest && strcmp(s->manifest.source, s->source) == 0;
-    if (!s->has_manifest || (same_model && strcmp(s->manifest.commit, s->commit) == 0))
+    char question[900];
+    const struct manifest *m = &s->manifest;
+    if (!s->has_manifest || stage_same_model(s))
         return true;
-    if (same_model)
-        snprintf(question, sizeof question, "%.300s holds commit %.12s of this model. Replace it by %.12s?",
-                 place_uri(&s->target, s->prefix, s->arena), s->manifest.commit, s->commit);
-    else
-        snprintf(question, sizeof question, "%.300s holds %.150s. Replace it by %.150s?",
-                 place_uri(&s->target, s->prefix, s->arena), s->manifest.source, s->source);
+    snprintf(question, sizeof question, "%.300s holds %.150s%s%.12s%s%.10s. Replace it by %.300s%s%.10s?",
+             place_uri(&s->target, s->prefix, s->arena), m->source, m->commit ? " at " : "",
+             m->commit ? m->commit : "", m->encoding ? " in " : "", m->encoding ? m->encoding : "",
+             version_of(s), s->encoding ? " in " : "", s->encoding ? s->encoding : "");
     return confirm(question, s->settings.yes, e) && stage_delete_manifest(s, e);
 }
 
@@ -263,12 +294,12 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
     int jobs = 0;
     for (int i = 0; i < s->count; i++) {
         struct stage_file *f = &s->files[i];
-        if (f->choice != CHOICE_TAKEN || f->certified)
+        if (f->choice != CHOICE_TAKEN || f->certified || f->encoded)
             continue;
         struct transfer_job job = {.from = s->model.store,
                                    .to = s->target.store,
                                    .source = f->source,
-                                   .target = arena_printf(s->arena, "%s%s", s->prefix, f->source.name)};
+                                   .target = arena_printf(s->arena, "%s%s", s->prefix, f->name)};
         if (!job.target)
             return err_set(e, ERR_MEMORY, "no memory for a name");
         if (!transfer_add(t, &job, e))
@@ -289,7 +320,8 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
                                  .want_ranges = true,
                                  .stop = run.stop};
     struct transfer *t = transfer_new(&o, e);
-    bool ok = t && add_jobs(s, t, e) && copying_run(&run, t, e) && stage_write_manifest(s, t, e) &&
+    bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
+              stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&
               (!copy_name || journal_copy_delete(s->target.store, copy_name, e)) &&
               print_result(s, &run, t, e);
     transfer_free(t);
@@ -299,7 +331,9 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
 /* Another machine's journal lies in the bucket; in a folder here ours is at hand. */
 static bool copy_with_journal(struct stage *s, struct err *e)
 {
-    char *source = arena_printf(s->arena, "%s@%s", s->source, s->commit), *copy_name = NULL;
+    char *source = arena_printf(s->arena, "%s@%s%s%s", s->source, s->commit ? s->commit : "",
+                                s->encoding ? " " : "", s->encoding ? s->encoding : "");
+    char *copy_name = NULL;
     char *target = place_uri(&s->target, s->prefix, s->arena);
     struct journal *j = source && target ? journal_open(source, target, e) : NULL;
     bool ok = j != NULL;
@@ -331,15 +365,23 @@ static bool try_reading(struct stage *s, struct err *e)
     return true;
 }
 
-static bool stage(struct stage *s, struct err *e)
+static bool plan(struct stage *s, struct err *e)
 {
-    if (!pin(s, e) || !stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
+    struct transfer_options none = {0};
+    return stage_plan_pack(s, &none, e) && print_plan(s, e);
+}
+
+bool stage_run(struct stage *s, struct err *e)
+{
+    if (s->settings.encode != ENCODE_NONE)
+        s->encoding = pack_encoding_names[s->settings.encode - 1];
+    if (!stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
         return false;
     stage_compare(s);
     if (stage_complete(s))
         return print_complete(s, e);
     if (s->settings.copy.dry_run)
-        return print_plan(s, e);
+        return plan(s, e);
     return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e);
 }
 
@@ -357,9 +399,9 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
     if (o->count == 2 && !open_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
-    if (!s->stores || !open_target(s, o->items[o->count - 1], e))
+    if (!s->stores || !stage_open_target(s, o->items[o->count - 1], e))
         return false;
-    return settings->check ? stage_check(s, e) : stage(s, e);
+    return settings->check ? stage_check(s, e) : pin(s, e) && stage_run(s, e);
 }
 
 static bool run_stage(const struct command *c, char **args, int count, struct err *e)
@@ -380,11 +422,13 @@ static bool run_stage(const struct command *c, char **args, int count, struct er
 
 static const struct option_group stage_group = {"Options", stage_options,
                                                 sizeof stage_options / sizeof *stage_options};
-static const struct option_group *const stage_groups[] = {&stage_group, &copy_group, NULL};
+static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group, NULL};
 
 static const char *const stage_examples[] = {
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio",
     "from the hub into a bucket; nothing touches this machine's disk",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio-q8 --encode q8_0",
+    "half the bytes to store, to load and to read for each token",
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct ~/models/qwen2-audio --dry-run",
     "into a folder here; says what would be copied",
     "ferry stage --check gs://my-models/qwen2-audio",

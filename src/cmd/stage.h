@@ -1,5 +1,5 @@
-/* stage.h: `ferry stage`, taken apart: what the repository holds, what is there already, the copy, the
- * manifest, the check. stage.c reads the command line and tells the story. */
+/* stage.h: `ferry stage` and `ferry pack`, taken apart: what the source holds, what is there already, the
+ * copy, the pack, the manifest, the check. stage.c and pack.c read the command lines and tell the story. */
 #ifndef FERRY_CMD_STAGE_H
 #define FERRY_CMD_STAGE_H
 
@@ -8,6 +8,7 @@
 #include "cmd/option.h"
 #include "cmd/sources.h"
 #include "transfer/manifest.h"
+#include "transfer/repack.h"
 
 struct stage_settings {
     struct copy_settings copy; /* first: copy_group's offsets count from here */
@@ -15,11 +16,19 @@ struct stage_settings {
     struct text_list include, exclude;
     bool check, deep, yes;
     int via;
+    int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
 };
 
-/* One file of the repository. */
+enum { ENCODE_NONE };
+
+/* Options that both commands have; offsets from the start of struct stage_settings. */
+extern const struct option_group stage_pack_group;
+
+/* One file of the source. */
 struct stage_file {
-    struct entry source;
+    struct entry source; /* under its name there */
+    const char *name;    /* below the model's folder: what it will be called below the target's */
+    bool encoded;        /* goes into the pack, or would list what did: is not copied */
     enum choice choice;
     const struct entry *there;             /* the target has a file of that name; NULL: none */
     const struct manifest_file *certified; /* the manifest there says what it is, and it is that */
@@ -38,18 +47,26 @@ struct stage {
     struct arena *arena;
     const char *again;
     struct place model, target;
-    const char *prefix; /* of the names in the target */
-    const char *source; /* "hf://owner/name", what the manifest says */
-    const char *commit;
+    const char *prefix;   /* of the names in the target */
+    const char *source;   /* "hf://owner/name", what the manifest says */
+    const char *commit;   /* NULL: not from a repository */
+    const char *encoding; /* NULL: none */
     struct stage_file *files;
     int count;
     struct stage_list there; /* all below the prefix, names without it */
     struct manifest manifest;
     bool has_manifest;
     int64_t manifest_generation;
+    const struct manifest_file *pack_certified; /* the pack is there already, as the manifest says */
+    struct repack *repack;                      /* NULL: nothing to encode */
 };
 
 void stage_clear(struct stage *s);
+
+/* Lists, compares, copies, encodes, writes the manifest; model, source, commit and target are set. */
+bool stage_run(struct stage *s, struct err *e);
+/* Opens the target. */
+bool stage_open_target(struct stage *s, const char *text, struct err *e);
 
 /* --- stage_files.c --- */
 
@@ -58,10 +75,25 @@ const struct entry *stage_find(const struct stage_list *list, const char *name);
 bool stage_list_model(struct stage *s, struct err *e); /* and chooses */
 void stage_compare(struct stage *s);                   /* fills in there and certified */
 
+/* --- stage_pack.c --- */
+
+#define PACK_NAME "model.safetensors"
+
+/* Marks what goes into the pack; with an encoding only. False with *e set: no safetensors. */
+bool stage_choose_encoded(struct stage *s, struct err *e);
+/* Reads config and headers, plans the pack (s->repack), unless it is certified. */
+bool stage_plan_pack(struct stage *s, const struct transfer_options *o, struct err *e);
+bool stage_make_pack(struct stage *s, struct copying *run, struct err *e);
+
 /* --- stage_manifest.c --- */
 
 /* None there is fine: has_manifest. One that cannot be read is ERR_CORRUPT. */
 bool stage_read_manifest(struct stage *s, struct err *e);
+/* Where a staged source comes from, by its manifest: source and commit. None there is fine; ERR_UNSUPPORTED
+ * when it is a pack. */
+bool stage_read_origin(struct stage *s, struct err *e);
+/* Whether the manifest there is of this commit in this encoding. */
+bool stage_same_model(const struct stage *s);
 /* Whether this very manifest would be written again. */
 bool stage_complete(const struct stage *s);
 /* From what the transfer says and what the manifest there certified; last of all. */

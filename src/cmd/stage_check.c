@@ -104,7 +104,7 @@ static bool check_bytes(struct check *c, const struct manifest_file *m, const st
         return err_wrap(e, "%s", m->name);
     was_read(c);
     sha256_end(&c->sha256, sha256);
-    if (c->crc32c != m->crc32c || strcmp(sha256, m->sha256) != 0) {
+    if (c->crc32c != m->crc32c || (m->sha256 && strcmp(sha256, m->sha256) != 0)) {
         find(c, m->name, "its bytes are not those that were staged");
         c->bad_bytes++;
     }
@@ -149,6 +149,17 @@ static bool check_with_display(struct check *c, struct err *e)
     return ok;
 }
 
+/* What made this folder. */
+static const char *command_for(const struct stage *s, const char *target)
+{
+    const struct manifest *m = &s->manifest;
+    const char *encode = m->encoding ? arena_printf(s->arena, " --encode %s", m->encoding) : "";
+    char *text = m->commit
+                     ? arena_printf(s->arena, "ferry stage %s@%s %s%s", m->source, m->commit, target, encode)
+                     : arena_printf(s->arena, "ferry pack %s %s%s", m->source, target, encode);
+    return text ? text : "the command that made it";
+}
+
 static bool report(struct check *c, struct err *e)
 {
     const struct stage *s = c->stage;
@@ -157,19 +168,19 @@ static bool report(struct check *c, struct err *e)
     char bytes[HUMAN_TEXT];
 
     if (s->settings.copy.json &&
-        !print_json(json_pack("{s:s, s:s, s:i, s:b, s:O}", "source", m->source, "commit", m->commit, "files",
+        !print_json(json_pack("{s:s, s:s?, s:i, s:b, s:O}", "source", m->source, "commit", m->commit, "files",
                               m->count, "deep", s->settings.deep, "problems", c->findings),
                     e))
         return false;
     if (c->bad)
-        return err_set(e, ERR_CORRUPT,
-                       "%d of %d files are not what was staged; to set it right%s: ferry stage %s@%s %s",
+        return err_set(e, ERR_CORRUPT, "%d of %d files are not what was staged; to set it right%s: %s",
                        c->bad, m->count, c->bad_bytes ? " delete those whose bytes are wrong, then" : "",
-                       m->source, m->commit, target);
+                       command_for(s, target));
     if (s->settings.copy.json)
         return true;
-    printf("%d file%s of %s at %.12s: all there, %s (%s)\n", m->count, human_plural((uint64_t)m->count),
-           m->source, m->commit,
+    printf("%d file%s of %s%s%.12s%s%s: all there, %s (%s)\n", m->count, human_plural((uint64_t)m->count),
+           m->source, m->commit ? " at " : "", m->commit ? m->commit : "", m->encoding ? " in " : "",
+           m->encoding ? m->encoding : "",
            s->settings.deep      ? "every byte read and right"
            : c->without_checksum ? "sizes right; --deep reads the bytes"
                                  : "sizes and checksums right",

@@ -61,7 +61,7 @@ bool stage_list_target(struct stage *s, struct err *e)
 
 /* --- the repository --- */
 
-static bool choose(struct stage *s, const struct stage_list *list, struct err *e)
+static bool choose(struct stage *s, const struct stage_list *list, size_t prefix, struct err *e)
 {
     const char **names = arena_alloc(s->arena, list->count, sizeof *names);
     enum choice *choices = arena_alloc(s->arena, list->count, sizeof *choices);
@@ -70,25 +70,36 @@ static bool choose(struct stage *s, const struct stage_list *list, struct err *e
         return no_memory(e);
     s->count = (int)list->count;
     for (int i = 0; i < s->count; i++)
-        names[i] = list->items[i].name;
+        names[i] = list->items[i].name + prefix;
     choose_files(names, s->count, &s->settings.include, &s->settings.exclude, choices);
     for (int i = 0; i < s->count; i++)
-        s->files[i] = (struct stage_file){.source = list->items[i], .choice = choices[i], .job = -1};
+        s->files[i] =
+            (struct stage_file){.source = list->items[i], .name = names[i], .choice = choices[i], .job = -1};
     return true;
 }
 
-/* What would overwrite our own files, or leave the target. */
-static bool check_names(const struct stage *s, struct err *e)
+static bool is_ours(const char *name)
+{
+    return strcmp(name, MANIFEST_NAME) == 0 || strncmp(name, ".ferry/", 7) == 0;
+}
+
+/* What would overwrite our own files, or leave the target. A folder that Ferry staged has such files itself.
+ */
+static bool check_names(struct stage *s, struct err *e)
 {
     int taken = 0;
     for (int i = 0; i < s->count; i++) {
-        const char *name = s->files[i].source.name;
+        const char *name = s->files[i].name;
         if (s->files[i].choice != CHOICE_TAKEN)
             continue;
+        if (is_ours(name) && s->model.uri.scheme != URI_HF) {
+            s->files[i].choice = CHOICE_EXCLUDED;
+            continue;
+        }
         taken++;
         if (!name_stays_below(name, e))
             return false;
-        if (strcmp(name, MANIFEST_NAME) == 0 || strncmp(name, ".ferry/", 7) == 0)
+        if (is_ours(name))
             return err_set(e, ERR_UNSUPPORTED, "%s has a file %s, which is a name Ferry uses; --exclude it",
                            s->source, name);
     }
@@ -102,11 +113,14 @@ bool stage_list_model(struct stage *s, struct err *e)
 {
     struct stage_list list = {0};
     struct listing l = {&list, s->arena, 0};
-    bool ok = store_list(s->model.store, "", STORE_DEEP, collect, &l, e);
+    const char *prefix = place_prefix(&s->model, s->arena);
+    if (!prefix)
+        return no_memory(e);
+    bool ok = store_list(s->model.store, prefix, STORE_DEEP, collect, &l, e);
     if (ok && list.count > MANIFEST_MAX_FILES)
         ok = err_set(e, ERR_LIMIT, "%s: %zu files, at most %d can be staged", s->source, list.count,
                      MANIFEST_MAX_FILES);
-    ok = ok && choose(s, &list, e) && check_names(s, e);
+    ok = ok && choose(s, &list, strlen(prefix), e) && check_names(s, e) && stage_choose_encoded(s, e);
     free(list.items);
     return ok;
 }
@@ -118,14 +132,17 @@ static bool same_text(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
+static bool as_manifest_says(const struct manifest_file *m, const struct entry *there)
+{
+    return m && there && there->size == m->size && (!there->has_crc32c || there->crc32c == m->crc32c);
+}
+
 /* The manifest knows this content of the source, and the file there has the manifest's size and checksum. (A
  * folder on this machine says no checksum: sizes have to do, --check --deep reads.) */
 static bool certifies(const struct manifest_file *m, const struct stage_file *f)
 {
-    const struct entry *source = &f->source, *there = f->there;
-    if (!m || !there || m->size != source->size || there->size != m->size)
-        return false;
-    if (there->has_crc32c && there->crc32c != m->crc32c)
+    const struct entry *source = &f->source;
+    if (!m || m->size != source->size || !as_manifest_says(m, f->there))
         return false;
     return source->sha256 ? same_text(m->sha256, source->sha256) : same_text(m->git_blob, source->git_blob);
 }
@@ -135,14 +152,19 @@ void stage_compare(struct stage *s)
     bool usable = s->has_manifest && s->manifest.range_bytes == TRANSFER_PART_BYTES;
     for (int i = 0; i < s->count; i++) {
         struct stage_file *f = &s->files[i];
-        f->there = stage_find(&s->there, f->source.name);
-        const struct manifest_file *m = usable ? manifest_find(&s->manifest, f->source.name) : NULL;
-        f->certified = certifies(m, f) ? m : NULL;
+        f->there = stage_find(&s->there, f->name);
+        const struct manifest_file *m = usable ? manifest_find(&s->manifest, f->name) : NULL;
+        f->certified = !f->encoded && certifies(m, f) ? m : NULL;
     }
+    const struct manifest_file *pack =
+        usable && s->commit && stage_same_model(s) ? manifest_find(&s->manifest, PACK_NAME) : NULL;
+    s->pack_certified = s->encoding && as_manifest_says(pack, stage_find(&s->there, PACK_NAME)) ? pack : NULL;
 }
 
 void stage_clear(struct stage *s)
 {
     free(s->there.items);
     s->there = (struct stage_list){0};
+    repack_free(s->repack);
+    s->repack = NULL;
 }

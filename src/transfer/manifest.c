@@ -122,7 +122,7 @@ static bool read_file(struct reader *r, const json_t *object, struct manifest_fi
     if (!read_number(r, object, "size", 0, INT64_MAX, &size))
         return err_wrap(r->e, "%.200s", f->name);
     f->size = (uint64_t)size;
-    if (!read_string(r, object, "sha256", true, 64, &f->sha256) ||
+    if (!read_string(r, object, "sha256", false, 64, &f->sha256) ||
         !read_string(r, object, "git_blob", false, 40, &f->git_blob) ||
         !read_crc(r, json_object_get(object, "crc32c"), "crc32c", &f->crc32c) ||
         !read_ranges(r, json_object_get(object, "ranges"), f))
@@ -164,6 +164,7 @@ static bool read_all(struct reader *r, const json_t *json)
     if (!read_string(r, json, "ferry", true, 0, &r->m->ferry) ||
         !read_string(r, json, "source", true, 0, &r->m->source) ||
         !read_string(r, json, "commit", false, 40, &r->m->commit) ||
+        !read_string(r, json, "encoding", false, 0, &r->m->encoding) ||
         !read_string(r, json, "created", true, 0, &r->m->created) ||
         !read_number(r, json, "range_bytes", 1, UINT32_MAX, &range_bytes))
         return false;
@@ -208,7 +209,7 @@ static json_t *print_file(const struct manifest_file *f)
             json_decref(ranges);
             return NULL;
         }
-    return json_pack("{ss sI ss ss* so so}", "name", f->name, "size", (json_int_t)f->size, "sha256",
+    return json_pack("{ss sI ss* ss* so so}", "name", f->name, "size", (json_int_t)f->size, "sha256",
                      f->sha256, "git_blob", f->git_blob, "crc32c", print_crc(f->crc32c), "ranges", ranges);
 }
 
@@ -227,8 +228,8 @@ char *manifest_print(const struct manifest *m, struct err *e)
 {
     json_t *files = print_files(m);
     json_t *json =
-        files ? json_pack("{ss ss ss* ss sI so}", "ferry", m->ferry, "source", m->source, "commit", m->commit,
-                          "created", m->created, "range_bytes", (json_int_t)m->range_bytes, "files", files)
+        files ? json_pack("{ss ss ss* ss* ss sI so}", "ferry", m->ferry, "source", m->source, "commit", m->commit,
+                          "encoding", m->encoding, "created", m->created, "range_bytes", (json_int_t)m->range_bytes, "files", files)
               : NULL;
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);

@@ -7,7 +7,8 @@
  *    "files":[{"name":"model-00001-of-00005.safetensors","size":3911340848,"sha256":"383d…","crc32c":"4waSgw==",
  *              "ranges":["4waSgw==",…]}]}
  * A range is range_bytes long (the last one of a file shorter), its CRC in base64. Small files have the
- * git_blob the hub named, and our own sha256. Members that are not named here are passed over, so that an
+ * git_blob the hub named, and our own sha256. A folder whose weights were encoded on the way says how
+ * ("encoding":"q8_0"); its pack was written in another order than that of its bytes, so it has no sha256. Members that are not named here are passed over, so that an
  * older reader gets along with a newer writer. */
 #ifndef FERRY_TRANSFER_MANIFEST_H
 #define FERRY_TRANSFER_MANIFEST_H
@@ -23,7 +24,7 @@ enum { MANIFEST_MAX_BYTES = 16 << 20, MANIFEST_MAX_FILES = 100000 };
 struct manifest_file {
     const char *name;
     uint64_t size;
-    const char *sha256;   /* 64 hex digits, lower case */
+    const char *sha256;   /* 64 hex digits, lower case; or NULL */
     const char *git_blob; /* or NULL */
     uint32_t crc32c;
     uint32_t *ranges; /* [range_count] */
@@ -32,7 +33,8 @@ struct manifest_file {
 
 struct manifest {
     const char *ferry, *source, *created;
-    const char *commit; /* or NULL: the source is no repository */
+    const char *commit;   /* or NULL: the source is no repository */
+    const char *encoding; /* of the pack in it, or NULL: as in the source */
     uint32_t range_bytes;
     struct manifest_file *files; /* manifest_parse sorts them by name */
     int count;

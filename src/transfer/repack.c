@@ -17,11 +17,12 @@
 /* One shard of the source. */
 struct shard {
     const struct entry *entry;
+    unsigned char *head; /* [head_bytes] length and JSON, as they were when the plan was made */
+    size_t head_bytes;
     struct safetensors header;
     const struct pack_tensor **tensors; /* [header.count] what becomes of each; NULL: nothing */
     int first_part, parts;              /* numbered through all shards */
-    bool verified;                      /* an earlier run found its hash right */
-    bool skipped;                       /* and everything made of it is stored */
+    bool skipped; /* an earlier run found its hash right, and everything made of it is stored */
 };
 
 /* One part of the pack. */
@@ -77,19 +78,43 @@ struct repack {
 /* The length and the JSON of a safetensors file. */
 static bool read_header(struct repack *r, struct shard *s, struct err *e)
 {
-    unsigned char first[SAFETENSORS_LENGTH_BYTES];
+    enum { FIRST = SAFETENSORS_LENGTH_BYTES };
+    unsigned char first[FIRST];
     size_t n;
-    if (s->entry->size < sizeof first)
+    if (s->entry->size < FIRST)
         return err_set(e, ERR_CORRUPT, "%" PRIu64 " bytes are no safetensors file", s->entry->size);
-    if (!store_read(r->job.from, s->entry, 0, sizeof first, first, r->opt.stop, e) ||
+    if (!store_read(r->job.from, s->entry, 0, FIRST, first, r->opt.stop, e) ||
         !safetensors_header_bytes(first, s->entry->size, &n, e))
         return false;
-    char *text = malloc(n + 1);
-    bool ok = text ? n == 0 || store_read(r->job.from, s->entry, sizeof first, n, text, r->opt.stop, e)
-                   : err_set(e, ERR_MEMORY, "no memory for a header of %zu bytes", n);
-    ok = ok && safetensors_parse(&s->header, text, n, s->entry->size, e);
-    free(text);
-    return ok;
+    s->head_bytes = FIRST + n;
+    s->head = malloc(s->head_bytes);
+    if (!s->head)
+        return err_set(e, ERR_MEMORY, "no memory for a header of %zu bytes", n);
+    memcpy(s->head, first, FIRST);
+    return (n == 0 || store_read(r->job.from, s->entry, FIRST, n, s->head + FIRST, r->opt.stop, e)) &&
+           safetensors_parse(&s->header, (const char *)s->head + FIRST, n, s->entry->size, e);
+}
+
+/* No checksum covers a header alone: one that makes no sense is asked for once more, and when the shard
+ * passes under its hash it is compared with what the plan was made of. */
+static bool read_header_twice(struct repack *r, struct shard *s, struct err *e)
+{
+    if (read_header(r, s, e))
+        return true;
+    if (e->kind != ERR_CORRUPT && e->kind != ERR_LIMIT)
+        return false;
+    free(s->head);
+    s->head = NULL;
+    *e = (struct err){0};
+    return read_header(r, s, e);
+}
+
+static bool same_head(const struct shard *s, uint64_t begin, const void *bytes, size_t size)
+{
+    if (begin >= s->head_bytes)
+        return true;
+    size_t n = s->head_bytes - begin < size ? (size_t)(s->head_bytes - begin) : size;
+    return memcmp(s->head + begin, bytes, n) == 0;
 }
 
 /* Slots are filled with a place that nobody reads: shapes and dtypes are what is wanted of them. */
@@ -116,7 +141,7 @@ static bool read_shards(struct repack *r, struct err *e)
     for (int i = 0; i < r->job.count; i++) {
         struct shard *s = &r->shards[i];
         s->entry = &r->job.shards[i];
-        bool ok = read_header(r, s, e);
+        bool ok = read_header_twice(r, s, e);
         for (size_t k = 0; ok && k < s->header.count; k++)
             ok = fill_slot(r, s, &s->header.tensors[k], e);
         if (!ok)
@@ -217,8 +242,10 @@ void repack_free(struct repack *r)
 {
     if (!r)
         return;
-    for (int i = 0; r->shards && i < r->job.count; i++)
+    for (int i = 0; r->shards && i < r->job.count; i++) {
         safetensors_clear(&r->shards[i].header);
+        free(r->shards[i].head);
+    }
     for (int i = 0; r->locked.target && i < r->target_parts; i++)
         free(r->locked.target[i].bytes);
     upload_free(r->upload);
@@ -332,6 +359,8 @@ static bool hash_part(struct repack *r, const struct shard *s, int part, const v
     }
     digest_add(&r->digest, bytes, size);
     r->shard_crc = crc32c(r->shard_crc, bytes, size);
+    if (!same_head(s, (uint64_t)(part - s->first_part) * r->part_bytes, bytes, size))
+        return err_set(e, ERR_CORRUPT, "its header is not the one that was read before");
     return part < s->first_part + s->parts - 1 || end_hash(r, s, e);
 }
 
