@@ -227,10 +227,10 @@ static json_t *print_files(const struct manifest *m)
 char *manifest_print(const struct manifest *m, struct err *e)
 {
     json_t *files = print_files(m);
-    json_t *json =
-        files ? json_pack("{ss ss ss* ss* ss sI so}", "ferry", m->ferry, "source", m->source, "commit", m->commit,
-                          "encoding", m->encoding, "created", m->created, "range_bytes", (json_int_t)m->range_bytes, "files", files)
-              : NULL;
+    json_t *json = files ? json_pack("{ss ss ss* ss* ss sI so}", "ferry", m->ferry, "source", m->source,
+                                     "commit", m->commit, "encoding", m->encoding, "created", m->created,
+                                     "range_bytes", (json_int_t)m->range_bytes, "files", files)
+                         : NULL;
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (!text)

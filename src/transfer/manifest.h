@@ -8,8 +8,8 @@
  *              "ranges":["4waSgw==",…]}]}
  * A range is range_bytes long (the last one of a file shorter), its CRC in base64. Small files have the
  * git_blob the hub named, and our own sha256. A folder whose weights were encoded on the way says how
- * ("encoding":"q8_0"); its pack was written in another order than that of its bytes, so it has no sha256. Members that are not named here are passed over, so that an
- * older reader gets along with a newer writer. */
+ * ("encoding":"q8_0"); its pack was written in another order than that of its bytes, so it has no sha256.
+ * Members that are not named here are passed over, so that an older reader gets along with a newer writer. */
 #ifndef FERRY_TRANSFER_MANIFEST_H
 #define FERRY_TRANSFER_MANIFEST_H
 

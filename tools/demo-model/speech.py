@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+import voices
 from mel import N_FFT, RATE
 from sentences import COMMANDS, DIGITS, Content
 
@@ -37,10 +38,12 @@ class Utterance:
     speed: int  # words a minute
     pitch: int  # 0..99
     gap: int  # pause between words, 10 ms
+    variant: str = ""  # the text of a variant of its own, which the voice calls "random"
 
 
 def choose(rng, held_out, digits=None, language=None):
-    """A random utterance: digits (how many, 0 for a command; None draws it too)."""
+    """A random utterance: digits (how many, 0 for a command; None draws it too). Most of those to train on have a
+    voice of their own."""
     language = language or rng.choice(["en", "ja"])
     if digits is None:
         digits = rng.choice([0, 0, 1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8])
@@ -54,10 +57,11 @@ def choose(rng, held_out, digits=None, language=None):
     else:
         text, spoken = rng.choice(COMMANDS[language])
         words = (text,)
-    variant = rng.choice(HELD_OUT_VARIANTS if held_out else VARIANTS)
+    own = "" if held_out or rng.random() < 0.4 else voices.variant(rng)
+    variant = "random" if own else rng.choice(HELD_OUT_VARIANTS if held_out else VARIANTS)
     voice = rng.choice(ACCENTS[language]) + (f"+{variant}" if variant else "")
     return Utterance(Content(language, words), spoken, voice, rng.choice(HELD_OUT_SPEEDS if held_out else SPEEDS),
-                     rng.randrange(20, 85), rng.choice([0, 0, 0, 2, 5, 10, 20]))
+                     rng.randrange(20, 85), rng.choice([0, 0, 0, 2, 5, 10, 20]), own)
 
 
 ESPEAK_RATE = 22050
@@ -87,7 +91,8 @@ def resample(samples):
 
 def spoken_wav(u):
     """The wav file that espeak-ng makes of an utterance, at 22,050 Hz."""
-    command = ["espeak-ng", "-v", u.voice, "-s", str(u.speed), "-p", str(u.pitch), "-g", str(u.gap), "--stdout",
+    own = voices.options(u.variant) if u.variant else []
+    command = ["espeak-ng", *own, "-v", u.voice, "-s", str(u.speed), "-p", str(u.pitch), "-g", str(u.gap), "--stdout",
                u.spoken]
     return subprocess.run(command, check=True, capture_output=True).stdout
 

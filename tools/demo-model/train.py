@@ -82,7 +82,7 @@ class Mixer:
             delay = rng.randrange(200, 1600)
             clip = clip + rng.uniform(0.1, 0.35) * F.pad(clip, (delay, 0))[: len(clip)]
         if rng.random() < 0.75:
-            snr = rng.uniform(25 - 19 * self.hardness, 30)
+            snr = rng.uniform(25 - 19 * self.hardness, rng.choice([14, 30]))
             clip = clip + speech.noise_like(rng, len(clip)) * level * 10 ** (-snr / 20)
         clip = clip * (10 ** rng.uniform(-1.5, 0.2))
         return (clip.clamp(-1, 1) * 32768).floor().clamp(-32768, 32767) / 32768
@@ -101,9 +101,9 @@ class Mixer:
             parts = [self.some_digits(rng.choice(["en", "ja"]))]
             if kind < 0.24 + 0.12 * self.hardness:
                 parts.append(self.some_digits(parts[0][0].language))
-            if kind > 1 - 0.025 * self.hardness:
+            if kind > 1 - 0.04 * self.hardness:
                 return self.long_recording(parts)
-            if kind > 1 - 0.07 * self.hardness:
+            if kind > 1 - 0.085 * self.hardness:
                 return self.two_clips(parts)
             content, clip = self.joined(parts, 0.1, 1.2)
         lead = self.silence(0, 0.5 if rng.random() < 0.85 else 4)
@@ -217,6 +217,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="file that keeps the utterances between runs")
     parser.add_argument("--state", type=Path, help="file that keeps the training between runs")
+    parser.add_argument("--from", type=Path, dest="source", help="a folder whose weights to begin with")
     args = parser.parse_args()
 
     libc = ctypes.CDLL(None)  # freed memory stays with the process, or page faults take a third of the time
@@ -230,6 +231,8 @@ def main():
     print(f"{len(spoken)} utterances, {sum(len(s) for _, s in spoken) / RATE / 3600:.1f} hours", flush=True)
 
     model = Qwen2Audio(Sizes(vocab=-(-tokenizer.count // 16) * 16))
+    if args.source:
+        model.load_state_dict(checkpoint.read(args.source)[0].state_dict())
     head = torch.nn.Linear(model.sizes.hidden, 1 + len(sentences.UNITS))
     trained = [p for p in [*model.parameters(), *head.parameters()] if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -251,7 +254,7 @@ def main():
     model.train()
     started, sums, seen = time.time(), [0.0, 0.0], 0
     for step in range(begin + 1, args.steps + 1):
-        mixer.hardness = min(1.0, step / (0.25 * args.steps))
+        mixer.hardness = 1.0 if args.source else min(1.0, step / (0.25 * args.steps))
         batch = next(stream)
         rate = args.rate * min(step / 300, 0.5 + 0.5 * math.cos(math.pi * min(1, step / args.steps)) + 0.005)
         for group in optimizer.param_groups:
