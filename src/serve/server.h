@@ -8,7 +8,7 @@
  *   loaded_model_close(&m);
  *
  * Routes: POST /v1/chat/completions, POST /v1/audio/transcriptions, GET /v1/models, GET /v1/models/{id},
- * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus). Requests that come before the
+ * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus), GET / (a page to talk to). Requests that come before the
  * model are held and answered when it is there.
  *
  * Transcription: each window of the audio is a conversation of its own, one user message of the audio and the

@@ -66,6 +66,14 @@ void call_reply(struct call *c, int status, const char *type, const char *body, 
     pthread_mutex_unlock(&c->mutex);
 }
 
+void call_reply_page(struct call *c, const char *page, size_t size, const char *policy)
+{
+    pthread_mutex_lock(&c->mutex);
+    c->policy = policy;
+    pthread_mutex_unlock(&c->mutex);
+    call_reply(c, 200, "text/html; charset=utf-8", page, size);
+}
+
 void call_reply_json(struct call *c, int status, json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -251,6 +259,16 @@ static void drop_stream(void *arg)
     call_drop(arg);
 }
 
+/* The page runs its own script alone, in no frame, and tells nobody where it came from. */
+static void protect_page(struct MHD_Response *r, const char *policy)
+{
+    MHD_add_response_header(r, "Content-Security-Policy", policy);
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(r, "Permissions-Policy", "microphone=(self), camera=(), geolocation=()");
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+}
+
 struct MHD_Response *call_response(struct call *c)
 {
     pthread_mutex_lock(&c->mutex);
@@ -265,6 +283,8 @@ struct MHD_Response *call_response(struct call *c)
     }
     if (r && c->type)
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, c->type);
+    if (r && c->policy)
+        protect_page(r, c->policy);
     if (r && c->phase != CALL_REPLIED) {
         MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
         MHD_add_response_header(r, "X-Accel-Buffering", "no"); /* nginx in front: pass events on at once */

@@ -55,6 +55,7 @@ struct call {
     bool left; /* gone before all was answered */
     int status;
     const char *type;   /* a constant */
+    const char *policy; /* of a page: Content-Security-Policy, a constant; else NULL */
     struct bytes reply; /* whole reply, or what of the stream is not sent yet, from sent on */
     size_t sent;
     void (*on_gone)(void *arg);
@@ -70,6 +71,8 @@ void call_drop(struct call *c);
 
 /* The whole reply; body is copied. Ignored when there is a reply already. */
 void call_reply(struct call *c, int status, const char *type, const char *body, size_t size);
+/* A page, and what may run in it. */
+void call_reply_page(struct call *c, const char *page, size_t size, const char *policy);
 void call_reply_json(struct call *c, int status,
                      json_t *body); /* takes the reference; NULL: no memory, 500 */
 

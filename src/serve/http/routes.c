@@ -1,3 +1,4 @@
+#include "serve/http/playground.h"
 #include "serve/http/state.h"
 
 #include <string.h>
@@ -81,6 +82,11 @@ static void answer_metrics(struct call *c)
     bytes_clear(&page);
 }
 
+static void answer_page(struct call *c)
+{
+    call_reply_page(c, (const char *)playground, playground_size, playground_policy);
+}
+
 static const struct route routes[] = {
     {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat},
     {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART,
@@ -89,6 +95,7 @@ static const struct route routes[] = {
     {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model},
     {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health},
     {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready},
+    {"page", "GET", "/", false, true, BODY_NONE, answer_page},
     {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics},
 };
 
