@@ -14,12 +14,14 @@ import { parseArgs, promisify } from "node:util";
 const run = promisify(execFile);
 const here = dirname(fileURLToPath(import.meta.url));
 const model = join(here, "../../models/demo");
-// Under what it reaches (models/demo/README.md), so that a change for the worse shows.
-const floors = { digits: 0.9, "digits in noise": 0.65, commands: 0.75, questions: 0.9 };
+// What it is to reach on all of them (models/demo/README.md), and on a part, where chance counts for more.
+const aims = { digits: 0.95, "digits in noise": 0.85, commands: 0.95, questions: 0.93 };
+const leastOfSome = { digits: 0.9, "digits in noise": 0.75, commands: 0.9, questions: 0.9 };
 
 const { values: options } = parseArgs({
   options: { every: { type: "string", default: "1" }, show: { type: "boolean", default: false } },
 });
+const floors = options.every === "1" ? aims : leastOfSome;
 const all = JSON.parse(await readFile(join(here, "recordings.json"), "utf8"));
 const entries = all.map((e, i) => ({ ...e, seed: i + 1 })).filter((_, i) => i % Number(options.every) === 0);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the demo model. See README.md; about two hours on two cores.
+"""Trains the demo model. See README.md; two to three hours on two cores.
 
     python3 tools/demo-model/train.py models/demo
 """
@@ -210,7 +210,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--utterances", type=int, default=24000)
+    parser.add_argument("--utterances", type=int, default=40000)
     parser.add_argument("--frames", type=int, default=10000, help="mel frames in a batch")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
