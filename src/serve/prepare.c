@@ -167,7 +167,8 @@ bool prepare_chat(struct prepared *p, const struct loaded_model *m, const struct
         if (!prepare_message(p, m, r, i, &messages[i], e))
             return false;
     }
-    if (!chat_render(&p->chat, m->tokenizer, &m->model.config, messages, r->message_count, NULL, &e->err))
+    if (!chat_render(&p->chat, m->tokenizer, &m->model.config, messages, r->message_count, r->system_prompt,
+                     &e->err))
         return false;
     /* the last position's logits give the first token, which needs no position of its own until it is fed */
     return p->chat.prompt.count <= engine_context(m->engine) ||

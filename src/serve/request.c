@@ -551,9 +551,13 @@ bool chat_request_parse(struct chat_request *r, struct arena *a, const struct re
         return api_refuse(e, ERR_USAGE, "", "the body is not JSON: %s at line %d, column %d", where.text,
                           where.line, where.column);
     struct reader t = {.r = *r, .a = a, .rules = rules};
+    t.r.max_tokens = 0; /* the request's two spellings are compared with each other alone */
     bool ok = fields_read(FIELDS(request_fields), body, "", &t, e) && check_together(&t, body, e);
     json_decref(body);
-    if (ok)
-        *r = t.r;
-    return ok;
+    if (!ok)
+        return false;
+    if (t.r.max_tokens == 0)
+        t.r.max_tokens = r->max_tokens;
+    *r = t.r;
+    return true;
 }
