@@ -143,6 +143,15 @@ bool store_read(struct store *s, const struct entry *from, uint64_t offset, size
     return s->kind->read(s, from, offset, size, into, stop, e);
 }
 
+bool store_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
+                        const volatile sig_atomic_t *stop, struct store_change *out, struct err *e)
+{
+    *out = (struct store_change){0};
+    if (!s->kind->read_changed)
+        return err_set(e, ERR_UNSUPPORTED, "%s: what lies at one commit on the hub does not change", name);
+    return s->kind->read_changed(s, name, known, into, room, stop, out, e);
+}
+
 bool store_delete(struct store *s, const struct entry *what, struct err *e)
 {
     return s->kind->remove(s, what, e);
