@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_stage, &command_pack, &command_serve, &command_ask, &command_bucket,
+    &command_stage, &command_pack, &command_serve, &command_ask, &command_config, &command_bucket,
     &command_cp,    &command_ls,   &command_cat,   &command_rm,  &command_help,
 };
 

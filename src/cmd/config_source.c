@@ -50,6 +50,19 @@ static bool check_uri(const char *text, const struct uri *u, struct err *e)
                    text, text[strlen(text) - 1] == '/' ? "" : "/");
 }
 
+const char *config_uri(const char *text, struct arena *a, struct uri *u, struct err *e)
+{
+    if (!uri_parse(u, text, a, e))
+        return NULL;
+    if (u->scheme == URI_HF && !strstr(text, "://")) {
+        if (!(text = arena_printf(a, "./%s", text)))
+            err_set(e, ERR_MEMORY, "no memory for the configuration's place");
+        if (!text || !uri_parse(u, text, a, e))
+            return NULL;
+    }
+    return check_uri(text, u, e) ? text : NULL;
+}
+
 /* What people are told: a path that means the same from anywhere. */
 static bool name_source(struct config_place *p, const char *text, struct err *e)
 {
@@ -69,7 +82,7 @@ struct config_place *config_place_new(const char *uri, struct err *e)
         p->arena = arena_new(ARENA_BYTES);
     if (!p || !p->arena)
         err_set(e, ERR_MEMORY, "no memory for the configuration's place");
-    else if (uri_parse(&p->uri, uri, p->arena, e) && check_uri(uri, &p->uri, e) && name_source(p, uri, e)) {
+    else if ((uri = config_uri(uri, p->arena, &p->uri, e)) && name_source(p, uri, e)) {
         p->source.fetch = fetch;
         p->source.arg = p;
         return p;

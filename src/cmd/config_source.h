@@ -4,6 +4,11 @@
 #define FERRY_CMD_CONFIG_SOURCE_H
 
 #include "serve/config_source.h"
+#include "store/uri.h"
+
+/* The text of a URI that can be one object's name, in the arena, and the URI itself: a bare a/b is a path
+ * here, since no configuration comes from the hub. NULL with *e (ERR_USAGE) set. */
+const char *config_uri(const char *text, struct arena *a, struct uri *u, struct err *e);
 
 struct config_place;
 

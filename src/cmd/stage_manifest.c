@@ -1,5 +1,6 @@
 /* stage_manifest.c: the manifest of a staged folder: read first, written last. */
 #include "cloud/storage.h"
+#include "cmd/human.h"
 #include "cmd/stage.h"
 
 #include <stdlib.h>
@@ -100,14 +101,10 @@ bool stage_complete(const struct stage *s)
     return true;
 }
 
-/* RFC 3339, in UTC. */
 static char *now_text(struct arena *a)
 {
-    time_t now = time(NULL);
-    struct tm tm;
-    char text[40];
-    gmtime_r(&now, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    char text[HUMAN_TIME];
+    human_time((int64_t)time(NULL), text);
     return arena_strndup(a, text, strlen(text));
 }
 

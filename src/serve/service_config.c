@@ -74,7 +74,7 @@ void service_config_init(struct service_config *c)
 
 static bool keep_json(struct reader *t, const json_t *object, struct api_error *e)
 {
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
     t->c.json = text ? arena_strndup(t->a, text, strlen(text)) : NULL;
     free(text);
     return t->c.json || api_refuse(e, ERR_MEMORY, "", "no memory for the configuration");
