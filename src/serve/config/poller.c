@@ -16,7 +16,8 @@ struct poller {
         pthread_mutex_t mutex;
         pthread_cond_t wanted, looked;
         bool want, looking, stop;
-        unsigned looks; /* that have ended */
+        double wanted_ms; /* when the look that is wanted or under way was asked for */
+        unsigned looks;   /* that have ended */
     } locked;
 };
 
@@ -71,6 +72,7 @@ struct poller *poller_new(struct live *l, struct err *e)
     }
     p->live = l;
     p->locked.want = true;
+    p->locked.wanted_ms = clock_ms();
     pthread_mutex_init(&p->locked.mutex, NULL);
     init_conditions(p);
     errno = pthread_create(&p->thread, NULL, run, p);
@@ -100,11 +102,12 @@ void poller_free(struct poller *p)
     destroy(p);
 }
 
-static void want_locked(struct poller *p)
+static void want_locked(struct poller *p, double now_ms)
 {
     if (p->locked.looking || p->locked.want)
         return;
     p->locked.want = true;
+    p->locked.wanted_ms = now_ms;
     pthread_cond_signal(&p->locked.wanted);
 }
 
@@ -113,7 +116,7 @@ void poller_touch(struct poller *p, double now_ms)
     if (live_age(p->live, now_ms) == LIVE_FRESH)
         return;
     pthread_mutex_lock(&p->locked.mutex);
-    want_locked(p);
+    want_locked(p, now_ms);
     pthread_mutex_unlock(&p->locked.mutex);
 }
 
@@ -123,10 +126,11 @@ static struct timespec time_of(double ms)
     return (struct timespec){.tv_sec = seconds, .tv_nsec = (long)((ms - (double)seconds * 1000) * 1e6)};
 }
 
-static void wait_locked(struct poller *p, double now_ms)
+/* Counted from when the look was asked for: one that hangs holds up the first requests, not each. */
+static void wait_locked(struct poller *p)
 {
     unsigned before = p->locked.looks;
-    struct timespec until = time_of(now_ms + (before ? POLLER_WAIT_MS : POLLER_FIRST_MS));
+    struct timespec until = time_of(p->locked.wanted_ms + (before ? POLLER_WAIT_MS : POLLER_FIRST_MS));
     int rc = 0;
     while (p->locked.looks == before && !p->locked.stop && rc == 0)
         rc = pthread_cond_timedwait(&p->locked.looked, &p->locked.mutex, &until);
@@ -138,9 +142,9 @@ void poller_fresh(struct poller *p, double now_ms)
     if (age == LIVE_FRESH)
         return;
     pthread_mutex_lock(&p->locked.mutex);
-    want_locked(p);
+    want_locked(p, now_ms);
     if (age == LIVE_OVERDUE)
-        wait_locked(p, now_ms);
+        wait_locked(p);
     pthread_mutex_unlock(&p->locked.mutex);
 }
 

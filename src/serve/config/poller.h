@@ -5,8 +5,8 @@
  *
  *   asked less than an interval ago     nothing happens
  *   less than two                       a look begins beside the request, which does not wait for it
- *   longer ago, or never                the request waits for the look, at most POLLER_WAIT_MS (the first
- *                                       look: POLLER_FIRST_MS), then takes what is in force
+ *   longer ago, or never                the request waits for the look, until POLLER_WAIT_MS after the look
+ * was asked for (the first one: POLLER_FIRST_MS), then takes what is in force
  *
  * So under load nobody waits and a configuration is at most two intervals old, and after a pause the first
  * request has the newest at the price of one short answer of the bucket. The look begins when the request's
