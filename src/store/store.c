@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "store/place/part_file.h"
 #include "store/place/place.h"
 
 #include <pthread.h>
@@ -161,6 +162,11 @@ bool store_put(struct store *s, const char *name, const void *bytes, size_t size
                struct arena *a, struct entry *out, struct err *e)
 {
     return s->kind->put(s, name, bytes, size, if_generation, a, out, e);
+}
+
+uint64_t upload_held(struct store *s, const char *name)
+{
+    return s->uri.scheme == URI_LOCAL ? part_file_held(name) : 0;
 }
 
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,

@@ -119,6 +119,9 @@ bool upload_part(struct upload *u, int part, const void *bytes, size_t size,
  * and a difference deletes it again (ERR_CORRUPT). With an ordered upload the place compares before it
  * appears. For those the last upload_part is held back until here: its bytes must stay where they are. */
 bool upload_seal(struct upload *u, uint32_t crc32c, struct arena *a, struct entry *out, struct err *e);
+/* Bytes of the disk that an upload to that name, broken off, holds and will use again; 0 where none does, or
+ * nobody can tell. */
+uint64_t upload_held(struct store *s, const char *name);
 void upload_free(struct upload *u);                 /* leaves it resumable; NULL is fine */
 bool upload_abort(struct upload *u, struct err *e); /* forgets what was sent; frees */
 
