@@ -185,6 +185,15 @@ static void signals_go_to_the_program(void **state)
     }
 }
 
+/* Until the journal knows of a part that is stored. */
+static void wait_for_a_part(void)
+{
+    for (int i = 0; i < 6000; i++, usleep(10000))
+        if (system("grep -qs '^part ' state/ferry/*") == 0)
+            return;
+    fail_msg("no part was stored within a minute");
+}
+
 static void stopped_while_pulling_it_goes_on_the_next_time(void **state)
 {
     struct scratch *s = *state;
@@ -196,7 +205,7 @@ static void stopped_while_pulling_it_goes_on_the_next_time(void **state)
     emulator_faults(&s->emulator, "slow");
     program_start(&p, s->ferry,
                   (const char *const[]){"exec", B "/m", "--to", "here", "-w", "1", "--", "./show", NULL});
-    usleep(900000);
+    wait_for_a_part();
     kill(p.pid, SIGTERM);
     program_finish(&p, NULL, &o);
     emulator_faults(&s->emulator, NULL);
@@ -218,7 +227,7 @@ static void killed_at_any_moment_it_goes_on(void **state)
     make_repository();
     script("show", SHOW);
     emulator_faults(&s->emulator, "slow");
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 4; i++) {
         struct program p;
         program_start(
             &p, s->ferry,
