@@ -107,6 +107,14 @@ static json_t *rejected_json(const struct live_status *s)
                      (json_int_t)s->bad_since, "problem", s->problem.text, "stands", s->bad_stands);
 }
 
+/* A look that ended after now_ms was taken ended just now. */
+static json_t *ago_json(double checked_ms, double now_ms)
+{
+    if (checked_ms < 0)
+        return json_null();
+    return json_real(now_ms > checked_ms ? (now_ms - checked_ms) * 1e-3 : 0);
+}
+
 /* Asked for like a request, so that what was just changed shows; not waited for: this is the HTTP thread. */
 static void answer_config(struct call *c)
 {
@@ -121,13 +129,12 @@ static void answer_config(struct call *c)
     bool checking = poller_is_looking(s->poller);
     struct config_version *v = live_hold(s->live);
     live_status(s->live, &now);
-    double ago = now.checked_ms < 0 ? -1 : (now_ms - now.checked_ms) * 1e-3;
     json_t *body = json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:s?, s:o, s:b, s:f}", "object", "config",
                              "source", s->opt.config->uri, "generation", generation_json(v->generation),
                              "since", (json_int_t)v->since, "config", json_loads(v->config.json, 0, NULL),
                              "rejected", rejected_json(&now), "rejected_total", (json_int_t)now.rejected,
                              "failure", now.failure.kind ? now.failure.text : NULL, "checked_seconds_ago",
-                             ago < 0 ? json_null() : json_real(ago), "checking", checking, "interval_seconds",
+                             ago_json(now.checked_ms, now_ms), "checking", checking, "interval_seconds",
                              s->opt.config_seconds);
     version_drop(v);
     call_reply_json(c, 200, body);
