@@ -45,6 +45,18 @@ bool storage_stat(struct cloud *c, const char *bucket, const char *name, struct 
 bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t generation, uint64_t offset,
                   size_t size, void *into, const volatile sig_atomic_t *stop, struct err *e);
 
+/* A whole small object, unless it still has the generation `known` (0: no matter which): then *changed is
+ * false, and one short answer (304) told so. Where it has more than room bytes only generation and size are
+ * told. Quick to give up: connecting may take 5 s, silence 10 s. Not there: ERR_NOT_FOUND. */
+struct storage_change {
+    bool changed;
+    int64_t generation;
+    uint64_t size;
+};
+bool storage_read_changed(struct cloud *c, const char *bucket, const char *name, int64_t known, void *into,
+                          size_t room, const volatile sig_atomic_t *stop, struct storage_change *out,
+                          struct err *e);
+
 /* A whole small object in one request (multipart/related), checked by its crc32c. generation: the
  * precondition. out may be NULL. A 412 after a try whose answer was lost is success when size and crc32c are
  * ours. */

@@ -22,18 +22,22 @@ static char *quote(char *to, const char *word)
     return stpcpy(to, "'");
 }
 
-char *command_again(struct arena *a, const char *name, char *const *args, int count)
+char *command_line(struct arena *a, char *const *words, int count)
 {
-    size_t room = strlen("ferry ") + strlen(name) + 1;
+    size_t room = 1;
     for (int i = 0; i < count; i++)
-        room += 4 * strlen(args[i]) + 3;
-    char *text = arena_alloc(a, room, 1);
-    if (!text)
-        return NULL;
-    char *end = stpcpy(stpcpy(text, "ferry "), name);
-    for (int i = 0; i < count; i++) {
-        *end++ = ' ';
-        end = plain(args[i]) ? stpcpy(end, args[i]) : quote(end, args[i]);
+        room += 4 * strlen(words[i]) + 3;
+    char *text = arena_alloc(a, room, 1), *end = text;
+    for (int i = 0; text && i < count; i++) {
+        if (i > 0)
+            *end++ = ' ';
+        end = plain(words[i]) ? stpcpy(end, words[i]) : quote(end, words[i]);
     }
     return text;
+}
+
+char *command_again(struct arena *a, const char *name, char *const *args, int count)
+{
+    char *rest = command_line(a, args, count);
+    return rest ? arena_printf(a, "ferry %s%s%s", name, count ? " " : "", rest) : NULL;
 }

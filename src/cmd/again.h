@@ -8,4 +8,7 @@
  * options_read rearranges args. NULL: no memory. */
 char *command_again(struct arena *a, const char *name, char *const *args, int count);
 
+/* The words alone, quoted in the same way. NULL: no memory. */
+char *command_line(struct arena *a, char *const *words, int count);
+
 #endif

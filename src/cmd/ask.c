@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/interrupt.h"
+#include "cmd/service_client.h"
 
 #include <string.h>
 
@@ -92,11 +93,6 @@ static bool read_question(struct ask *q, const char *operand, struct arena *a, s
     return true;
 }
 
-static bool is_url(const char *target)
-{
-    return strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0;
-}
-
 /* Until the model is there Ctrl-C ends the process as it always does. */
 static bool ask_folder(struct ask *q, struct answer *out, struct err *e)
 {
@@ -127,7 +123,7 @@ static bool ask(struct ask *q, const char *operand, struct arena *a, struct err 
                        "what is the question? put it behind %s, or give a recording with --audio", q->target);
     if (!read_question(q, operand, a, e) || !read_audio(q, a, e))
         return false;
-    bool ok = is_url(q->target) ? ask_service(q, a, &answer, e) : ask_folder(q, &answer, e);
+    bool ok = service_is_url(q->target) ? ask_service(q, a, &answer, e) : ask_folder(q, &answer, e);
     answer_close(&answer);
     return ok;
 }

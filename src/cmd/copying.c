@@ -104,18 +104,19 @@ bool copying_run(struct copying *c, struct transfer *t, struct err *e)
     return ok || explain(c, t, e);
 }
 
-void copying_print(const struct copying *c, const struct copy_outcome *o)
+void copying_print(FILE *to, const struct copying *c, const struct copy_outcome *o)
 {
     char bytes[HUMAN_TEXT], time[HUMAN_TEXT], rate[HUMAN_TEXT];
     double per_second = c->seconds > 0 ? (double)o->bytes_moved / c->seconds : 0;
 
-    printf("%d file%s copied, %s", o->copied, human_plural((uint64_t)o->copied),
-           human_bytes(o->bytes_moved, bytes));
+    fprintf(to, "%d file%s copied, %s", o->copied, human_plural((uint64_t)o->copied),
+            human_bytes(o->bytes_moved, bytes));
     if (c->seconds >= 1)
-        printf(" in %s (%s/s)", human_seconds(c->seconds, time), human_bytes((uint64_t)per_second, rate));
+        fprintf(to, " in %s (%s/s)", human_seconds(c->seconds, time),
+                human_bytes((uint64_t)per_second, rate));
     if (o->skipped)
-        printf(", %d %s there already", o->skipped, o->skipped == 1 ? "was" : "were");
-    putchar('\n');
+        fprintf(to, ", %d %s there already", o->skipped, o->skipped == 1 ? "was" : "were");
+    putc('\n', to);
 }
 
 bool copying_json(const struct copying *c, const struct copy_outcome *o, json_t *into)

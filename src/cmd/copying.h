@@ -1,5 +1,5 @@
-/* copying.h: what `cp` and `stage` share: their options, running a transfer with its display, and telling how
- * it ended. */
+/* copying.h: what `cp`, `stage` and `exec` share: their options, running a transfer with its display, and
+ * telling how it ended. */
 #ifndef FERRY_CMD_COPYING_H
 #define FERRY_CMD_COPYING_H
 
@@ -7,6 +7,7 @@
 #include "transfer/transfer.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 /* The first member of the settings of a command that uses copy_group. */
 struct copy_settings {
@@ -34,8 +35,8 @@ struct copy_outcome {
 bool copying_run(struct copying *c, struct transfer *t, struct err *e);
 struct copy_outcome copying_outcome(const struct transfer *t);
 
-/* "3 files copied, 5.20 GB in 12 s (433 MB/s), 2 were there already" to stdout. */
-void copying_print(const struct copying *c, const struct copy_outcome *o);
+/* "3 files copied, 5.20 GB in 12 s (433 MB/s), 2 were there already". */
+void copying_print(FILE *to, const struct copying *c, const struct copy_outcome *o);
 /* The same as members of a JSON object. False: no memory. */
 bool copying_json(const struct copying *c, const struct copy_outcome *o, json_t *into);
 

@@ -200,7 +200,7 @@ static bool report(const struct cp *c, const struct copying *run, const struct t
 {
     struct copy_outcome o = copying_outcome(t);
     if (!c->settings.copy.json) {
-        copying_print(run, &o);
+        copying_print(stdout, run, &o);
         return true;
     }
     json_t *result = json_object();

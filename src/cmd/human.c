@@ -1,6 +1,7 @@
 #include "cmd/human.h"
 
 #include <stdio.h>
+#include <time.h>
 
 const char *human_bytes(uint64_t bytes, char out[HUMAN_TEXT])
 {
@@ -28,6 +29,15 @@ const char *human_seconds(double seconds, char out[HUMAN_TEXT])
         snprintf(out, HUMAN_TEXT, "%d min %d s", s / 60, s % 60);
     else
         snprintf(out, HUMAN_TEXT, "%d h %d min", s / 3600, s % 3600 / 60);
+    return out;
+}
+
+const char *human_time(int64_t unix_seconds, char out[HUMAN_TIME])
+{
+    time_t time = (time_t)unix_seconds;
+    struct tm tm;
+    if (!gmtime_r(&time, &tm) || strftime(out, HUMAN_TIME, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        *out = 0;
     return out;
 }
 

@@ -23,6 +23,20 @@ const volatile sig_atomic_t *interrupt_watch(void)
     return &interrupted;
 }
 
+static void release(int signal_number)
+{
+    struct sigaction now;
+    if (sigaction(signal_number, NULL, &now) == 0 && now.sa_handler == interrupt)
+        signal(signal_number, SIG_DFL);
+}
+
+bool interrupt_release(void)
+{
+    release(SIGINT);
+    release(SIGTERM);
+    return interrupted == 0;
+}
+
 void interrupt_die(void)
 {
     int number = interrupted ? interrupted : SIGINT;

@@ -8,19 +8,6 @@
 
 enum { ARENA_BYTES = INT32_MAX };
 
-/* The folder as the manifest names it. */
-static bool open_source(struct stage *s, const char *text, struct err *e)
-{
-    if (!place_open(&s->model, s->stores, text, s->arena, e))
-        return false;
-    const struct uri *u = &s->model.uri;
-    s->commit = store_commit(s->model.store);
-    s->source = u->scheme == URI_HF
-                    ? arena_printf(s->arena, "hf://%s%s%s", u->place, *u->path ? "/" : "", u->path)
-                    : place_uri(&s->model, s->model.path, s->arena);
-    return s->source || err_set(e, ERR_MEMORY, "no memory");
-}
-
 /* The same folder, however it is spelled. */
 static bool same_folder(const struct stage *s)
 {
@@ -44,7 +31,7 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
     if (s->settings.encode == ENCODE_NONE)
         return err_set(e, ERR_USAGE, "encoded how? --encode bf16, q8_0 or q4_0");
     s->stores = stores_new(0, e);
-    if (!s->stores || !open_source(s, o->items[0], e) || !stage_open_target(s, o->items[1], e))
+    if (!s->stores || !stage_open_source(s, o->items[0], e) || !stage_open_target(s, o->items[1], e))
         return false;
     if (same_folder(s))
         return err_set(e, ERR_USAGE, "%s: would be packed onto itself; give another folder", o->items[1]);
@@ -57,7 +44,7 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
 
 static bool run_pack(const struct command *c, char **args, int count, struct err *e)
 {
-    struct stage s = {.arena = arena_new(ARENA_BYTES)};
+    struct stage s = {.arena = arena_new(ARENA_BYTES), .what = "staging"};
     struct operands o = {0};
     bool ok = false;
 

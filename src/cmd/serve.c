@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/config_source.h"
 #include "cmd/engine_options.h"
 #include "cmd/terminal.h"
 #include "model/memory_room.h"
@@ -29,7 +30,8 @@ struct serve_settings {
     struct engine_settings engine; /* first: engine_group's offsets count from here */
     const char *host;
     int port;
-    const char *model, *api_key, *api_key_file;
+    const char *model, *api_key, *api_key_file, *config;
+    double config_seconds;
     int parallel, log;
 };
 _Static_assert(offsetof(struct serve_settings, engine) == 0, "engine_group");
@@ -64,6 +66,21 @@ static const struct option serve_options[] = {
      .env = "FERRY_API_KEY_FILE",
      .offset = offsetof(struct serve_settings, api_key_file),
      .help = "file with the key that clients must send as a bearer token"},
+    {.name = "config",
+     .type = OPTION_TEXT,
+     .argument = "URI",
+     .env = "FERRY_CONFIG",
+     .offset = offsetof(struct serve_settings, config),
+     .help = "live configuration: gs://BUCKET/NAME or a file; see `ferry help config`"},
+    {.name = "config-seconds",
+     .type = OPTION_REAL,
+     .argument = "S",
+     .env = "FERRY_CONFIG_SECONDS",
+     .preset = "2",
+     .min = 0.01,
+     .max = 3600,
+     .offset = offsetof(struct serve_settings, config_seconds),
+     .help = "how often to look whether it has changed, while requests come"},
     {.name = "log",
      .type = OPTION_CHOICE,
      .argument = "LEVEL",
@@ -85,6 +102,7 @@ static const struct option serve_options[] = {
 /* One run of the command. */
 struct service {
     const struct serve_settings *settings;
+    struct config_place *config; /* NULL: none */
     struct server *server;
     struct loaded_model model;
     pthread_t loader;
@@ -231,7 +249,9 @@ static bool run_service(struct service *v, const char *key, struct err *e)
                                .port = s->port,
                                .api_key = key,
                                .version = FERRY_VERSION,
-                               .math = engine_math_name(&s->engine)};
+                               .math = engine_math_name(&s->engine),
+                               .config = v->config ? config_place_source(v->config) : NULL,
+                               .config_seconds = s->config_seconds};
     sigset_t set;
     bool ok = false;
 
@@ -282,7 +302,10 @@ static bool run_serve(const struct command *c, char **args, int count, struct er
     const char *key = a ? api_key(&s, a, e) : NULL;
     if (!a)
         err_set(e, ERR_MEMORY, "no memory");
-    bool ok = key && run_service(&v, key, e);
+    if (key && s.config)
+        v.config = config_place_new(s.config, e);
+    bool ok = key && (v.config || !s.config) && run_service(&v, key, e);
+    config_place_free(v.config);
     arena_free(a);
     return ok;
 }
@@ -305,8 +328,9 @@ const struct command command_serve = {
     .summary = "serve a model folder over the OpenAI API",
     .about =
         "Loads a Hugging Face model folder (Qwen2-Audio, or text-only Qwen2 and Qwen2.5) and answers "
-        "POST /v1/chat/completions, POST /v1/audio/transcriptions and GET /v1/models; /healthz, /readyz and "
-        "/metrics are for whoever runs it. The port is open at once; what comes while the model loads is "
+        "POST /v1/chat/completions, POST /v1/audio/transcriptions and GET /v1/models; /healthz, /readyz, "
+        "/metrics and /v1/config are for whoever runs it. The port is open at once; what comes while the "
+        "model loads is "
         "answered when it is there. SIGTERM and Ctrl-C let running answers finish for 8 seconds; a second "
         "one ends at once.",
     .examples = serve_examples,

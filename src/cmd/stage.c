@@ -103,6 +103,18 @@ static bool pin(struct stage *s, struct err *e)
     return true;
 }
 
+bool stage_open_source(struct stage *s, const char *text, struct err *e)
+{
+    if (!place_open(&s->model, s->stores, text, s->arena, e))
+        return false;
+    const struct uri *u = &s->model.uri;
+    s->commit = store_commit(s->model.store);
+    s->source = u->scheme == URI_HF
+                    ? arena_printf(s->arena, "hf://%s%s%s", u->place, *u->path ? "/" : "", u->path)
+                    : place_uri(&s->model, s->model.path, s->arena);
+    return s->source || err_set(e, ERR_MEMORY, "no memory");
+}
+
 bool stage_open_target(struct stage *s, const char *text, struct err *e)
 {
     if (!place_writable(text, s->arena, e) || !place_open(&s->target, s->stores, text, s->arena, e))
@@ -175,7 +187,7 @@ static void print_left_over(const struct stage *s)
                files, human_plural((uint64_t)files), files == 1 ? "s" : "", example, files > 1 ? ", …" : "");
 }
 
-static json_t *files_json(const struct stage *s, bool planned)
+json_t *stage_files_json(const struct stage *s, bool planned)
 {
     json_t *files = json_array();
     for (int i = 0; i < s->count; i++)
@@ -200,20 +212,18 @@ static json_t *result_json(const struct stage *s, bool planned)
 {
     json_t *result = json_pack("{s:s, s:s?, s:s, s:b, s:o}", "source", s->source, "commit", s->commit,
                                "target", place_uri(&s->target, s->prefix, s->arena), "dry_run", planned,
-                               "files", files_json(s, planned));
+                               "files", stage_files_json(s, planned));
     if (result && s->encoding)
         json_object_set_new(result, "pack", pack_json(s));
     return result;
 }
 
-static bool print_plan(const struct stage *s, struct err *e)
+void stage_print_files(const struct stage *s)
 {
     uint64_t bytes = 0;
     int files = 0;
     char size[HUMAN_TEXT];
 
-    if (s->settings.copy.json)
-        return print_json(result_json(s, true), e);
     printf("%s to %s\n", version_of(s), place_uri(&s->target, s->prefix, s->arena));
     for (int i = 0; i < s->count; i++) {
         const struct stage_file *f = &s->files[i];
@@ -226,6 +236,13 @@ static bool print_plan(const struct stage *s, struct err *e)
         printf("  %-10s%s (%s)\n", s->encoding, PACK_NAME, human_bytes(pack_bytes(s), size));
     printf("%d file%s, %s to copy; nothing was copied\n", files, human_plural((uint64_t)files),
            human_bytes(bytes, size));
+}
+
+static bool print_plan(const struct stage *s, struct err *e)
+{
+    if (s->settings.copy.json)
+        return print_json(result_json(s, true), e);
+    stage_print_files(s);
     return true;
 }
 
@@ -243,10 +260,10 @@ static bool pack_was_there(const struct stage *s)
     return !s->repack || repack_result(s->repack)->was_there;
 }
 
-static bool print_result(const struct stage *s, const struct copying *run, const struct transfer *t,
-                         struct err *e)
+static bool print_result(const struct stage *s, struct err *e)
 {
-    struct copy_outcome o = copying_outcome(t);
+    struct copy_outcome o = s->outcome;
+    const struct copying run = {.seconds = s->seconds};
     const char *target = place_uri(&s->target, s->prefix, s->arena);
     char size[HUMAN_TEXT];
     if (s->repack)
@@ -257,13 +274,13 @@ static bool print_result(const struct stage *s, const struct copying *run, const
         o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded;
     if (s->settings.copy.json) {
         json_t *result = result_json(s, false);
-        if (result && !copying_json(run, &o, result)) {
+        if (result && !copying_json(&run, &o, result)) {
             json_decref(result);
             result = NULL;
         }
         return print_json(result, e);
     }
-    copying_print(run, &o);
+    copying_print(stdout, &run, &o);
     if (s->encoding)
         printf("%s: the weights in %s, %s\n", PACK_NAME, s->encoding, human_bytes(pack_bytes(s), size));
     print_left_out(s);
@@ -312,7 +329,7 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
 static bool copy(struct stage *s, struct journal *j, const char *copy_name, struct err *e)
 {
     struct copying run = {
-        .settings = &s->settings.copy, .what = "staging", .again = s->again, .stop = interrupt_watch()};
+        .settings = &s->settings.copy, .what = s->what, .again = s->again, .stop = interrupt_watch()};
     struct transfer_options o = {.workers = s->settings.copy.workers,
                                  .journal = j,
                                  .copy_to = s->target.store,
@@ -322,8 +339,10 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
     struct transfer *t = transfer_new(&o, e);
     bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
               stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&
-              (!copy_name || journal_copy_delete(s->target.store, copy_name, e)) &&
-              print_result(s, &run, t, e);
+              (!copy_name || journal_copy_delete(s->target.store, copy_name, e));
+    if (ok)
+        s->outcome = copying_outcome(t);
+    s->seconds = run.seconds;
     transfer_free(t);
     return ok;
 }
@@ -371,18 +390,32 @@ static bool plan(struct stage *s, struct err *e)
     return stage_plan_pack(s, &none, e) && print_plan(s, e);
 }
 
-bool stage_run(struct stage *s, struct err *e)
+bool stage_look(struct stage *s, bool *complete, struct err *e)
 {
-    if (s->settings.encode != ENCODE_NONE)
-        s->encoding = pack_encoding_names[s->settings.encode - 1];
     if (!stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
         return false;
     stage_compare(s);
-    if (stage_complete(s))
+    *complete = stage_complete(s);
+    return true;
+}
+
+bool stage_copy(struct stage *s, struct err *e)
+{
+    return try_reading(s, e) && copy_with_journal(s, e);
+}
+
+bool stage_run(struct stage *s, struct err *e)
+{
+    bool complete;
+    if (s->settings.encode != ENCODE_NONE)
+        s->encoding = pack_encoding_names[s->settings.encode - 1];
+    if (!stage_look(s, &complete, e))
+        return false;
+    if (complete)
         return print_complete(s, e);
     if (s->settings.copy.dry_run)
         return plan(s, e);
-    return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e);
+    return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e) && print_result(s, e);
 }
 
 static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)
@@ -406,7 +439,7 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
 
 static bool run_stage(const struct command *c, char **args, int count, struct err *e)
 {
-    struct stage s = {.arena = arena_new(ARENA_BYTES)};
+    struct stage s = {.arena = arena_new(ARENA_BYTES), .what = "staging"};
     struct operands o = {0};
     bool ok = false;
 

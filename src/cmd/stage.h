@@ -1,5 +1,6 @@
-/* stage.h: `ferry stage` and `ferry pack`, taken apart: what the source holds, what is there already, the
- * copy, the pack, the manifest, the check. stage.c and pack.c read the command lines and tell the story. */
+/* stage.h: `ferry stage`, `ferry pack` and the pull of `ferry exec`, taken apart: what the source holds, what
+ * is there already, the copy, the pack, the manifest, the check. stage.c, pack.c and exec.c read the command
+ * lines and tell the story. */
 #ifndef FERRY_CMD_STAGE_H
 #define FERRY_CMD_STAGE_H
 
@@ -45,7 +46,7 @@ struct stage {
     struct stage_settings settings;
     struct stores *stores;
     struct arena *arena;
-    const char *again;
+    const char *again, *what; /* the command that goes on; "staging" */
     struct place model, target;
     const char *prefix;   /* of the names in the target */
     const char *source;   /* "hf://owner/name", what the manifest says */
@@ -59,14 +60,27 @@ struct stage {
     int64_t manifest_generation;
     const struct manifest_file *pack_certified; /* the pack is there already, as the manifest says */
     struct repack *repack;                      /* NULL: nothing to encode */
+    struct copy_outcome outcome;                /* of stage_copy, and how long it took */
+    double seconds;
 };
 
 void stage_clear(struct stage *s);
 
 /* Lists, compares, copies, encodes, writes the manifest; model, source, commit and target are set. */
 bool stage_run(struct stage *s, struct err *e);
+/* The same in steps, for who tells another story: what there is and whether all of it is there already; then
+ * the copy and its manifest. */
+bool stage_look(struct stage *s, bool *complete, struct err *e);
+bool stage_copy(struct stage *s, struct err *e);
+
+/* A folder of any place, as the manifest names it: model, source, commit. */
+bool stage_open_source(struct stage *s, const char *text, struct err *e);
 /* Opens the target. */
 bool stage_open_target(struct stage *s, const char *text, struct err *e);
+
+/* The files of the source and what becomes (planned) or became of each: lines on stdout, or JSON. */
+void stage_print_files(const struct stage *s);
+json_t *stage_files_json(const struct stage *s, bool planned);
 
 /* --- stage_files.c --- */
 
@@ -89,6 +103,8 @@ bool stage_make_pack(struct stage *s, struct copying *run, struct err *e);
 
 /* None there is fine: has_manifest. One that cannot be read is ERR_CORRUPT. */
 bool stage_read_manifest(struct stage *s, struct err *e);
+/* The manifest of the source, when that was staged itself: *there. */
+bool stage_read_source_manifest(struct stage *s, struct manifest *m, bool *there, struct err *e);
 /* Where a staged source comes from, by its manifest: source and commit. None there is fine; ERR_UNSUPPORTED
  * when it is a pack. */
 bool stage_read_origin(struct stage *s, struct err *e);

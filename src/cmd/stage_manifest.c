@@ -1,5 +1,6 @@
 /* stage_manifest.c: the manifest of a staged folder: read first, written last. */
 #include "cloud/storage.h"
+#include "cmd/human.h"
 #include "cmd/stage.h"
 
 #include <stdlib.h>
@@ -36,26 +37,32 @@ bool stage_read_manifest(struct stage *s, struct err *e)
     return s->has_manifest;
 }
 
-bool stage_read_origin(struct stage *s, struct err *e)
+bool stage_read_source_manifest(struct stage *s, struct manifest *m, bool *there, struct err *e)
 {
     const char *prefix = place_prefix(&s->model, s->arena);
-    struct entry there;
-    struct manifest m;
-    bool found = false;
-    if (!prefix)
+    char *name = prefix ? arena_printf(s->arena, "%s%s", prefix, MANIFEST_NAME) : NULL;
+    struct err problem = {0};
+    struct entry found;
+    *there = false;
+    if (!name)
         return err_set(e, ERR_MEMORY, "no memory for the manifest");
-    if (!store_stat(s->model.store, arena_printf(s->arena, "%s%s", prefix, MANIFEST_NAME), s->arena, &there,
-                    e)) {
-        if (e->kind != ERR_NOT_FOUND)
-            return false;
-        *e = (struct err){0};
-    } else {
-        found = true;
-    }
-    if (!found)
+    *there = store_stat(s->model.store, name, s->arena, &found, &problem);
+    if (*there)
+        return read_at(s, &s->model, &found, m, e);
+    if (problem.kind == ERR_NOT_FOUND)
         return true;
-    if (!read_at(s, &s->model, &there, &m, e))
+    *e = problem;
+    return false;
+}
+
+bool stage_read_origin(struct stage *s, struct err *e)
+{
+    struct manifest m;
+    bool there;
+    if (!stage_read_source_manifest(s, &m, &there, e))
         return false;
+    if (!there)
+        return true;
     if (m.encoding)
         return err_set(e, ERR_UNSUPPORTED, "%s: is encoded already (%s); pack the model itself, %s",
                        s->source, m.encoding, m.source);
@@ -91,8 +98,8 @@ bool stage_same_model(const struct stage *s)
 
 bool stage_complete(const struct stage *s)
 {
-    if (!s->commit || !stage_same_model(s) || s->manifest.count != copied_count(s) + (s->encoding != NULL) ||
-        (s->encoding && !s->pack_certified))
+    if ((s->encoding && !s->commit) || !stage_same_model(s) ||
+        s->manifest.count != copied_count(s) + (s->encoding != NULL) || (s->encoding && !s->pack_certified))
         return false;
     for (int i = 0; i < s->count; i++)
         if (is_copied(&s->files[i]) && !s->files[i].certified)
@@ -100,14 +107,10 @@ bool stage_complete(const struct stage *s)
     return true;
 }
 
-/* RFC 3339, in UTC. */
 static char *now_text(struct arena *a)
 {
-    time_t now = time(NULL);
-    struct tm tm;
-    char text[40];
-    gmtime_r(&now, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    char text[HUMAN_TIME];
+    human_time((int64_t)time(NULL), text);
     return arena_strndup(a, text, strlen(text));
 }
 

@@ -167,11 +167,29 @@ bool prepare_chat(struct prepared *p, const struct loaded_model *m, const struct
         if (!prepare_message(p, m, r, i, &messages[i], e))
             return false;
     }
-    if (!chat_render(&p->chat, m->tokenizer, &m->model.config, messages, r->message_count, NULL, &e->err))
+    if (!chat_render(&p->chat, m->tokenizer, &m->model.config, messages, r->message_count, r->system_prompt,
+                     &e->err))
         return false;
     /* the last position's logits give the first token, which needs no position of its own until it is fed */
     return p->chat.prompt.count <= engine_context(m->engine) ||
            too_long(m, p->chat.prompt.count, "prompt", e);
+}
+
+bool prepare_config_fits(const struct loaded_model *m, const struct service_config *c, struct err *e)
+{
+    const struct chat_message question = {.role = "user"};
+    struct chat chat = {0};
+    int context = engine_context(m->engine), most = context - context / 4;
+    if (!c->system_prompt)
+        return true;
+    if (!chat_render(&chat, m->tokenizer, &m->model.config, &question, 1, c->system_prompt, e))
+        return err_wrap(e, "system_prompt");
+    int tokens = chat.prompt.count;
+    chat_clear(&chat);
+    return tokens <= most ||
+           err_set(e, ERR_LIMIT,
+                   "system_prompt: %d tokens, expected at most %d of the %d that the context holds", tokens,
+                   most, context);
 }
 
 void prepared_clear(struct prepared *p)

@@ -19,6 +19,7 @@
 #include "serve/loaded_model.h"
 #include "serve/request.h"
 #include "serve/scheduler.h"
+#include "serve/service_config.h"
 
 enum { PREPARE_MAX_AUDIO_SECONDS = 1800 }; /* decoded length of one file: 115 MB of samples */
 
@@ -52,6 +53,10 @@ struct prepared {
 bool prepare_chat(struct prepared *p, const struct loaded_model *m, const struct chat_request *r,
                   struct api_error *e);
 void prepared_clear(struct prepared *p); /* a zeroed one is fine */
+
+/* Whether requests can be answered under it: its system prompt must leave a quarter of the context for
+ * question and answer, or it would fail all of them. False with *e set. */
+bool prepare_config_fits(const struct loaded_model *m, const struct service_config *c, struct err *e);
 
 /* Points into p and r, which must outlive the generation. */
 struct generation_spec prepared_spec(const struct prepared *p, const struct chat_request *r);

@@ -2,6 +2,7 @@
 
 #include "serve/parse/base64.h"
 #include "serve/parse/fields.h"
+#include "serve/parse/sampling_fields.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,20 +19,11 @@ struct reader {
     struct request_part *part;
 };
 
-enum { MAX_MESSAGES = 4096, MAX_PARTS = 1024, MAX_TOKENS = 1 << 30, MAX_BIAS = 1 << 16 };
+enum { MAX_MESSAGES = 4096, MAX_PARTS = 1024, MAX_BIAS = 1 << 16 };
 
 static bool no_room(const char *path, struct api_error *e)
 {
     return api_refuse(e, ERR_MEMORY, path, "no memory left for this request");
-}
-
-/* A string's bytes with a NUL behind them, in the arena. */
-static bool keep_string(struct reader *t, const char *path, const json_t *v, const char **out, size_t *size,
-                        struct api_error *e)
-{
-    *size = json_string_length(v);
-    *out = arena_strndup(t->a, json_string_value(v), *size);
-    return *out || no_room(path, e);
 }
 
 /* ---- parts of a message ---- */
@@ -40,7 +32,7 @@ static bool read_part_text(void *target, const char *path, json_t *v, struct api
 {
     struct reader *t = target;
     return field_expect(json_is_string(v), path, v, "a string", e) &&
-           keep_string(t, path, v, &t->part->text, &t->part->text_size, e);
+           field_copy(path, v, t->a, &t->part->text, &t->part->text_size, e);
 }
 
 static bool decode_audio(struct reader *t, const char *path, const char *text, size_t size,
@@ -320,62 +312,26 @@ static bool read_model(void *target, const char *path, json_t *v, struct api_err
 static bool read_top_k(void *target, const char *path, json_t *v, struct api_error *e)
 {
     struct reader *t = target;
-    int k;
-    if (!field_int(path, v, -1, MAX_TOKENS, &k, e))
-        return false;
-    t->r.sampling.top_k = k < 0 ? 0 : k; /* -1: off, as vLLM's clients spell it */
-    return true;
+    return field_top_k(path, v, &t->r.sampling.top_k, e);
 }
 
 static bool read_repetition_penalty(void *target, const char *path, json_t *v, struct api_error *e)
 {
     struct reader *t = target;
-    float p;
-    if (!field_float(path, v, 0, 100, &p, e))
-        return false;
-    if (p <= 0)
-        return api_refuse(e, ERR_USAGE, path, "0 is out of range, expected more than 0 (1: off)");
-    t->r.sampling.repetition_penalty = p;
-    return true;
+    return field_repetition_penalty(path, v, &t->r.sampling.repetition_penalty, e);
 }
 
 static bool read_seed(void *target, const char *path, json_t *v, struct api_error *e)
 {
     struct reader *t = target;
-    if (!field_expect(json_is_integer(v), path, v, "a whole number", e))
-        return false;
-    t->r.sampling.seed = (uint64_t)json_integer_value(v);
     t->r.has_seed = true;
-    return true;
-}
-
-static bool read_one_stop(struct reader *t, const char *path, const json_t *v, struct api_error *e)
-{
-    size_t size;
-    if (!json_is_string(v) || json_string_length(v) == 0 ||
-        strlen(json_string_value(v)) != json_string_length(v))
-        return api_refuse(e, ERR_USAGE, path, "expected a string that is not empty and has no NUL in it");
-    return keep_string(t, path, v, &t->r.stops[t->r.stop_count++], &size, e);
+    return field_seed(path, v, &t->r.sampling.seed, e);
 }
 
 static bool read_stop(void *target, const char *path, json_t *v, struct api_error *e)
 {
     struct reader *t = target;
-    t->r.stop_count = 0;
-    if (json_is_string(v))
-        return read_one_stop(t, path, v, e);
-    if (!field_expect(json_is_array(v), path, v, "a string or an array of strings", e))
-        return false;
-    if (json_array_size(v) > REQUEST_MAX_STOPS)
-        return api_refuse(e, ERR_USAGE, path, "%zu strings, expected at most %d", json_array_size(v),
-                          REQUEST_MAX_STOPS);
-    for (size_t i = 0; i < json_array_size(v); i++) {
-        char where[FIELD_PATH];
-        snprintf(where, sizeof where, "%s[%zu]", path, i);
-        if (!read_one_stop(t, where, json_array_get(v, i), e))
-            return false;
-    }
-    return true;
+    return field_stops(path, v, t->a, t->r.stops, &t->r.stop_count, e);
 }
 
 /* A token id as logit_bias spells its keys; -1 when it is none. */
@@ -487,9 +443,13 @@ static const struct field request_fields[] = {
      .kind = FIELD_INT,
      .offset = offsetof(struct reader, max_completion_tokens),
      .min = 1,
-     .max = MAX_TOKENS},
-    {.name = "max_tokens", .kind = FIELD_INT, .offset = AT(max_tokens), .min = 1, .max = MAX_TOKENS},
-    {.name = "temperature", .kind = FIELD_FLOAT, .offset = AT(sampling.temperature), .min = 0, .max = 2},
+     .max = FIELD_MAX_TOKENS},
+    {.name = "max_tokens", .kind = FIELD_INT, .offset = AT(max_tokens), .min = 1, .max = FIELD_MAX_TOKENS},
+    {.name = "temperature",
+     .kind = FIELD_FLOAT,
+     .offset = AT(sampling.temperature),
+     .min = 0,
+     .max = FIELD_MAX_TEMPERATURE},
     {.name = "top_p", .kind = FIELD_FLOAT, .offset = AT(sampling.top_p), .min = 0, .max = 1},
     {.name = "n", .kind = FIELD_INT, .offset = AT(choices), .min = 1, .max = REQUEST_MAX_CHOICES},
     {.name = "stop", .kind = FIELD_CUSTOM, .read = read_stop},
@@ -591,9 +551,13 @@ bool chat_request_parse(struct chat_request *r, struct arena *a, const struct re
         return api_refuse(e, ERR_USAGE, "", "the body is not JSON: %s at line %d, column %d", where.text,
                           where.line, where.column);
     struct reader t = {.r = *r, .a = a, .rules = rules};
+    t.r.max_tokens = 0; /* the request's two spellings are compared with each other alone */
     bool ok = fields_read(FIELDS(request_fields), body, "", &t, e) && check_together(&t, body, e);
     json_decref(body);
-    if (ok)
-        *r = t.r;
-    return ok;
+    if (!ok)
+        return false;
+    if (t.r.max_tokens == 0)
+        t.r.max_tokens = r->max_tokens;
+    *r = t.r;
+    return true;
 }

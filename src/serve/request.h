@@ -46,6 +46,8 @@ struct request_message {
 struct chat_request {
     struct request_message *messages;
     int message_count;
+    const char
+        *system_prompt; /* stands first unless messages[0] is of role system; NULL: the template's words */
     struct sampling sampling; /* seed: see has_seed; bias points into the arena */
     bool has_seed;            /* else whoever runs it draws one */
     int choices;              /* n */
@@ -65,7 +67,8 @@ struct request_rules {
     bool audio; /* the model has ears */
 };
 
-/* Defaults of generation_config; one choice, no messages. */
+/* Defaults of generation_config; one choice, no messages. What the fields hold before chat_request_parse is
+ * what the request leaves out (service_config.h). */
 void chat_request_init(struct chat_request *r, const struct model_config *c);
 
 /* Overwrites the fields that the JSON names. What r points to lives in the arena; the JSON is copied. False

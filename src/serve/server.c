@@ -5,6 +5,7 @@
 #include "serve/http/connection.h"
 #include "serve/http/listen.h"
 #include "serve/http/state.h"
+#include "serve/prepare.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ enum {
     MAPPED_BYTES = 1 << 20, /* blocks from this size on are mapped */
 };
 
-static const double head_seconds = 60, idle_seconds = 620, stall_seconds = 60;
+static const double head_seconds = 60, idle_seconds = 620, stall_seconds = 60, config_seconds = 2;
 
 void random_bytes(void *out, size_t size)
 {
@@ -87,6 +88,7 @@ static bool copy_options(struct server *s, const struct server_options *given, s
     default_seconds(&o->head_seconds, head_seconds);
     default_seconds(&o->idle_seconds, idle_seconds);
     default_seconds(&o->stall_seconds, stall_seconds);
+    default_seconds(&o->config_seconds, config_seconds);
     o->connections = raise_connection_limit(o->connections);
     snprintf(s->fingerprint, sizeof s->fingerprint, "ferry-%s%s%s", o->version, *o->math ? "-" : "", o->math);
     return true;
@@ -118,6 +120,31 @@ static bool start_daemon(struct server *s, struct err *e)
     return true;
 }
 
+/* ---- live configuration ---- */
+
+/* The one that this call has from here to its end. */
+static void renew_config(struct call *c)
+{
+    struct server *s = c->server;
+    if (!c->config)
+        return;
+    poller_fresh(s->poller, clock_ms());
+    call_set_config(c, live_hold(s->live));
+}
+
+static bool config_fits(void *model, const struct service_config *c, struct err *e)
+{
+    return prepare_config_fits(model, c, e);
+}
+
+static bool start_config(struct server *s, struct err *e)
+{
+    if (!s->opt.config)
+        return true;
+    return (s->live = live_new(s->opt.config, s->opt.config_seconds * 1e3, e)) &&
+           (s->poller = poller_new(s->live, e));
+}
+
 /* On the worker's thread. */
 static void run_call(void *arg, struct call *c)
 {
@@ -127,10 +154,12 @@ static void run_call(void *arg, struct call *c)
         api_refuse(&e, ERR_CANCELLED, "", "the service is stopping before its model was loaded; ask again");
     else if (call_is_gone(c))
         api_refuse(&e, ERR_CANCELLED, "", "the client went away");
-    if (e.err.kind == ERR_NONE)
+    if (e.err.kind == ERR_NONE) {
+        renew_config(c);
         c->route->answer(c);
-    else
+    } else {
         call_fail(c, &e);
+    }
     call_drop(c);
 }
 
@@ -154,7 +183,7 @@ struct server *server_new(const struct server_options *o, struct err *e)
         goto failed;
     }
     if ((s->listen_fd = listen_on(s->opt.host, &s->port, e)) >= 0 && (s->watch = watch_new(&limits, e)) &&
-        (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
+        start_config(s, e) && (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
         return s;
 failed:
     server_free(s);
@@ -170,6 +199,8 @@ bool server_set_model(struct server *s, struct loaded_model *m, struct err *e)
 {
     if (!(s->scheduler = scheduler_new(m, s->opt.queue, e)))
         return false;
+    if (s->live)
+        live_set_fits(s->live, config_fits, m);
     atomic_store(&s->model, m);
     worker_open(s->worker);
     return true;
@@ -196,6 +227,8 @@ bool server_stop(struct server *s, double seconds)
     atomic_store(&s->stopping, true);
     s->stopped = true;
     stop_listening(s);
+    if (s->poller)
+        poller_stop(s->poller);
     bool all_finished = wait_until_done(s, clock_ms() + seconds * 1e3);
     if (s->scheduler)
         scheduler_drain(s->scheduler, 0);
@@ -218,6 +251,8 @@ void server_free(struct server *s)
     scheduler_free(s->scheduler);
     worker_free(s->worker);
     watch_free(s->watch);
+    poller_free(s->poller);
+    live_free(s->live);
     metrics_free(s->metrics);
     if (s->listen_fd >= 0)
         close(s->listen_fd);

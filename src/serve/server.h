@@ -8,8 +8,21 @@
  *   loaded_model_close(&m);
  *
  * Routes: POST /v1/chat/completions, POST /v1/audio/transcriptions, GET /v1/models, GET /v1/models/{id},
- * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus), GET / (a page to talk to). Requests that come before the
- * model are held and answered when it is there.
+ * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus), GET /v1/config (the live
+ * configuration), GET / (a page to talk to). Requests that come before the model are held and answered when
+ * it is there.
+ *
+ * Live configuration (service_config.h), when there is a source: each chat completion has exactly one, the
+ * one in force when its work begins, whatever changes meanwhile; its generation is the header
+ * X-Ferry-Config-Generation of the reply, stream or error (0: the model's own defaults). When it is looked
+ * for: config/poller.h. Transcriptions keep their own instruction and sampling. GET /v1/config:
+ *
+ *   {"object":"config","source":"gs://b/config.json","generation":"17…","since":17…,"config":{…},
+ *    "rejected":{"generation":"17…","since":17…,"problem":"temperature: …","stands":true},
+ *    "rejected_total":1,"failure":null,"checked_seconds_ago":1.5,"checking":false,"interval_seconds":2}
+ *
+ * rejected: the last one that was refused, or null; stands: it is what lies there now. failure: why the last
+ * look told nothing, or null. checking: a look is under way. Without a source, source is null.
  *
  * Transcription: each window of the audio is a conversation of its own, one user message of the audio and the
  * instruction TRANSCRIPTION_PROMPT, greedy and without repetition penalty unless `temperature` is given. The
@@ -22,6 +35,7 @@
 #define FERRY_SERVE_SERVER_H
 
 #include "base/err.h"
+#include "serve/config_source.h"
 #include "serve/loaded_model.h"
 
 #include <stdbool.h>
@@ -45,6 +59,8 @@ struct server_options {
     double head_seconds;  /* for the first request head of a connection; default 60 */
     double idle_seconds;  /* between requests; default 620, more than load balancers keep theirs (600) */
     double stall_seconds; /* nothing moves in a body or in a reply; default 60 */
+    const struct config_source *config; /* must outlive the server; NULL: no live configuration */
+    double config_seconds;              /* between two looks at it while requests come; default 2 */
 };
 
 /* Binds and answers. Raises the soft RLIMIT_NOFILE. NULL with *e set: the port is taken, … */

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "store/place/part_file.h"
 #include "store/place/place.h"
 
 #include <pthread.h>
@@ -143,6 +144,15 @@ bool store_read(struct store *s, const struct entry *from, uint64_t offset, size
     return s->kind->read(s, from, offset, size, into, stop, e);
 }
 
+bool store_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
+                        const volatile sig_atomic_t *stop, struct store_change *out, struct err *e)
+{
+    *out = (struct store_change){0};
+    if (!s->kind->read_changed)
+        return err_set(e, ERR_UNSUPPORTED, "%s: what lies at one commit on the hub does not change", name);
+    return s->kind->read_changed(s, name, known, into, room, stop, out, e);
+}
+
 bool store_delete(struct store *s, const struct entry *what, struct err *e)
 {
     return s->kind->remove(s, what, e);
@@ -152,6 +162,11 @@ bool store_put(struct store *s, const char *name, const void *bytes, size_t size
                struct arena *a, struct entry *out, struct err *e)
 {
     return s->kind->put(s, name, bytes, size, if_generation, a, out, e);
+}
+
+uint64_t upload_held(struct store *s, const char *name)
+{
+    return s->uri.scheme == URI_LOCAL ? part_file_held(name) : 0;
 }
 
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,

@@ -64,10 +64,21 @@ bool store_stat(struct store *s, const char *name, struct arena *a, struct entry
 bool store_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                 const volatile sig_atomic_t *stop, struct err *e);
 
+/* A whole small file, unless it still has the generation `known` (0: no matter which), at the price of one
+ * short answer. Not for the hub, whose files stay (ERR_UNSUPPORTED). ERR_NOT_FOUND. */
+struct store_change {
+    bool changed;
+    int64_t generation;
+    uint64_t size; /* more than room: nothing was read */
+};
+bool store_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
+                        const volatile sig_atomic_t *stop, struct store_change *out, struct err *e);
+
 bool store_delete(struct store *s, const struct entry *what, struct err *e); /* only that generation */
 
 /* A whole small file, atomically (locally without fsync). if_generation: STORAGE_ANY_GENERATION,
- * STORAGE_ABSENT or one (Cloud Storage; locally only STORAGE_ABSENT counts). out may be NULL. */
+ * STORAGE_ABSENT or the one it replaces, else ERR_BUSY. Locally that holds among processes of Ferry, and the
+ * new generation is later than the one it replaces, also within one tick of the clock. out may be NULL. */
 bool store_put(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
                struct arena *a, struct entry *out, struct err *e);
 
@@ -108,6 +119,9 @@ bool upload_part(struct upload *u, int part, const void *bytes, size_t size,
  * and a difference deletes it again (ERR_CORRUPT). With an ordered upload the place compares before it
  * appears. For those the last upload_part is held back until here: its bytes must stay where they are. */
 bool upload_seal(struct upload *u, uint32_t crc32c, struct arena *a, struct entry *out, struct err *e);
+/* Bytes of the disk that an upload to that name, broken off, holds and will use again; 0 where none does, or
+ * nobody can tell. */
+uint64_t upload_held(struct store *s, const char *name);
 void upload_free(struct upload *u);                 /* leaves it resumable; NULL is fine */
 bool upload_abort(struct upload *u, struct err *e); /* forgets what was sent; frees */
 

@@ -1,3 +1,4 @@
+#include "engine/stop.h"
 #include "serve/request.h"
 
 #include <setjmp.h>
@@ -72,7 +73,8 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state)
          "differs from max_completion_tokens"},
         {WITH("\"frequency_penalty\":3"), "frequency_penalty", "expected -2 to 2"},
         {WITH("\"presence_penalty\":-3"), "presence_penalty", "expected -2 to 2"},
-        {WITH("\"repetition_penalty\":0"), "repetition_penalty", "more than 0"},
+        {WITH("\"repetition_penalty\":0"), "repetition_penalty", "0 is out of range, expected 0.01 to 100"},
+        {WITH("\"repetition_penalty\":0.001"), "repetition_penalty", "expected 0.01 to 100"},
         {WITH("\"min_p\":2"), "min_p", "expected 0 to 1"},
         {WITH("\"top_k\":-2"), "top_k", "out of range"},
         {WITH("\"logit_bias\":[]"), "logit_bias", "expected an object"},
@@ -191,6 +193,26 @@ static void more_text_than_the_arena_holds_is_an_error_not_a_crash(void **state)
     assert_false(parse(&r, a, &rules, PART(AUDIO "," AUDIO), &e));
     assert_int_equal(e.err.kind, ERR_MEMORY);
     assert_int_equal(api_error_status(&e), 503);
+    arena_free(a);
+}
+
+/* What the stop matcher or the sampler would refuse later, in the middle of an answer. */
+static void edges_of_stop_and_penalty_are_those_of_the_engine(void **state)
+{
+    (void)state;
+    char json[5000];
+    struct arena *a = arena_new(1 << 20);
+    struct chat_request r;
+    struct api_error e = {0};
+    snprintf(json, sizeof json, WITH("\"stop\":\"%0*d\""), STOP_MAX_BYTES + 1, 0);
+    refuses_with(&rules, json, 400, "stop", "4097 bytes, expected at most 4096");
+    snprintf(json, sizeof json, WITH("\"repetition_penalty\":0.01,\"stop\":\"%0*d\""), STOP_MAX_BYTES, 0);
+    assert_true(parse(&r, a, &rules, json, &e));
+    struct sampler *sampler = sampler_new(&r.sampling, 1000, NULL, 0, &e.err);
+    struct stop_matcher *stop = stop_new(r.stops, r.stop_count, &e.err);
+    assert_true(sampler && stop);
+    sampler_free(sampler);
+    stop_free(stop);
     arena_free(a);
 }
 
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(audio_for_a_model_without_ears_is_refused),
         cmocka_unit_test(json_nested_without_end_is_refused),
         cmocka_unit_test(more_text_than_the_arena_holds_is_an_error_not_a_crash),
+        cmocka_unit_test(edges_of_stop_and_penalty_are_those_of_the_engine),
         cmocka_unit_test(what_has_no_effect_is_accepted),
         cmocka_unit_test(fields_left_out_take_the_models_own_sampling),
         cmocka_unit_test(a_model_that_does_not_sample_is_greedy),

@@ -113,7 +113,7 @@ static void every_refusal_has_its_status_and_openais_shape(void **state)
         int status;
         const char *type, *code, *head; /* head: what the reply's head must contain */
     } cases[] = {
-        {"GET", "/", "", NULL, 404, "invalid_request_error", "unknown_url", ""},
+        {"GET", "/nothing", "", NULL, 404, "invalid_request_error", "unknown_url", ""},
         {"GET", "/v1/chat/completionss", "", NULL, 404, "invalid_request_error", "unknown_url", ""},
         {"GET", CHAT, "", NULL, 405, "invalid_request_error", "method_not_allowed", "\r\nAllow: POST\r\n"},
         {"DELETE", "/v1/models/x", "", NULL, 405, "invalid_request_error", "method_not_allowed",

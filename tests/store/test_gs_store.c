@@ -208,6 +208,59 @@ static void preconditions_hold(void **state)
     assert_error(&e, ERR_BUSY, "pre");
 }
 
+static void only_a_changed_object_is_read_again(void **state)
+{
+    struct scratch *s = *state;
+    struct store *bucket = remote_bucket(s);
+    struct store_change c, same;
+    struct err e = {0};
+    char into[8] = "";
+    struct entry first = put(s, "f", "abc", 3);
+    assert_true(store_read_changed(bucket, "f", 0, into, 5, NULL, &c, &e));
+    assert_true(c.changed && c.generation == first.generation && c.size == 3);
+    assert_string_equal(into, "abc");
+    emulator_log_clear(&remote);
+    assert_true(store_read_changed(bucket, "f", c.generation, into, 5, NULL, &same, &e));
+    assert_false(same.changed);
+    struct emulator_count asked = emulator_count(&remote, "GET", "*ifGenerationNotMatch=*", 304);
+    assert_int_equal(asked.requests, 1);
+    assert_int_equal(asked.sent, 0);
+    struct entry second = put(s, "f", "longer", 6); /* than there is room */
+    assert_true(store_read_changed(bucket, "f", c.generation, into, 5, NULL, &same, &e));
+    assert_true(same.changed && same.generation == second.generation && same.size == 6);
+    assert_true(store_delete(bucket, &second, &e));
+    assert_false(store_read_changed(bucket, "f", 0, into, 5, NULL, &c, &e));
+    assert_error(&e, ERR_NOT_FOUND, "gs://" BUCKET "/f: HTTP 404");
+    assert_false(store_read_changed(bucket, "", 0, into, 5, NULL, &c, &e));
+    assert_int_equal(e.kind, ERR_USAGE);
+}
+
+#define NO_GENERATION "{\"faults\":[{\"path\":\"*/o/*\",\"do\":{\"drop_headers\":[\"x-goog-generation\"]}}]}"
+
+static void changed_object_is_whole_or_an_error(void **state)
+{
+    struct scratch *s = *state;
+    struct store_change c;
+    struct err e = {0};
+    static char bytes[9000], into[sizeof bytes];
+    static const struct {
+        const char *fault;
+        bool passes; /* within the tries there are */
+    } cases[] = {{"corrupt-byte-while-reading", false},
+                 {"short-body", true},
+                 {"unavailable-answer", true},
+                 {NO_GENERATION, false}};
+    memset(bytes, 'a', sizeof bytes);
+    put(s, "f", bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        emulator_faults(&remote, cases[i].fault);
+        bool ok = store_read_changed(remote_bucket(s), "f", 0, into, sizeof into, NULL, &c, &e);
+        if (ok != cases[i].passes)
+            fail_msg("%s: %s", cases[i].fault, ok ? "was taken" : e.text);
+        assert_true(!ok || (c.size == sizeof bytes && memcmp(into, bytes, sizeof bytes) == 0));
+    }
+}
+
 static void missing_bucket_is_named(void **state)
 {
     struct scratch *s = *state;
@@ -243,6 +296,8 @@ int main(void)
         TEST(listing_ends_when_its_reader_has_enough),
         TEST(ranges_are_of_the_listed_generation),
         TEST(preconditions_hold),
+        TEST(only_a_changed_object_is_read_again),
+        TEST(changed_object_is_whole_or_an_error),
         TEST(missing_bucket_is_named),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -97,6 +97,11 @@ static void hub_is_only_read(void **state)
     assert_false(store_delete(repo, &entry, &e));
     assert_error(&e, ERR_UNSUPPORTED, "hf://Qwen/Tiny-Audio: Ferry reads from the hub");
     e = (struct err){0};
+    struct store_change change;
+    char into[8];
+    assert_false(store_read_changed(repo, "config.json", 0, into, sizeof into, NULL, &change, &e));
+    assert_error(&e, ERR_UNSUPPORTED, "does not change");
+    e = (struct err){0};
     assert_null(upload_begin(repo, &spec, NULL, &e));
     assert_error(&e, ERR_UNSUPPORTED, "hf://Qwen/Tiny-Audio: Ferry reads from the hub");
 }

@@ -1,6 +1,7 @@
 #include "scratch.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -346,6 +347,118 @@ static void put_only_when_absent_appears(void **state)
     assert_string_equal(scratch_read(s, name, &size), "abc");
 }
 
+/* Two people edit the same file: the second one's change does not go over the first one's. */
+static void put_replaces_only_the_generation_that_was_seen(void **state)
+{
+    struct scratch *s = *state;
+    const char *name = scratch_write(s, "f", "first", 5);
+    struct entry first, second;
+    struct err e = {0};
+    size_t size;
+    assert_true(store_stat(s->local, name, s->arena, &first, &e));
+    assert_true(store_put(s->local, name, "second", 6, first.generation, s->arena, &second, &e));
+    assert_true(second.generation > first.generation);
+    assert_false(store_put(s->local, name, "third", 5, first.generation, s->arena, NULL, &e));
+    assert_error(&e, ERR_BUSY, "has changed meanwhile");
+    assert_string_equal(scratch_read(s, name, &size), "second");
+    assert_int_equal(scratch_count(s->path), 1);
+    assert_true(store_delete(s->local, &second, &e));
+    assert_false(store_put(s->local, name, "third", 5, second.generation, s->arena, NULL, &e));
+    assert_error(&e, ERR_BUSY, "is gone meanwhile");
+    assert_int_equal(scratch_count(s->path), 0);
+}
+
+static void each_put_in_a_row_is_a_later_generation(void **state)
+{
+    struct scratch *s = *state;
+    const char *name = scratch_write(s, "f", "0", 1);
+    struct entry entry, next;
+    struct err e = {0};
+    assert_true(store_stat(s->local, name, s->arena, &entry, &e));
+    for (int i = 0; i < 200; i++, entry = next) { /* several within one tick of the clock */
+        if (!store_put(s->local, name, "x", 1, entry.generation, s->arena, &next, &e))
+            fail_msg("%s", e.text);
+        assert_true(next.generation > entry.generation);
+    }
+    assert_true(store_stat(s->local, name, s->arena, &next, &e));
+    assert_int_equal(next.generation, entry.generation);
+}
+
+enum { WRITERS = 4, ROUNDS = 50 };
+
+struct writer {
+    struct store *store;
+    const char *name;
+    struct err problem;
+};
+
+/* Reads the number in the file and writes the next one, if the file is still the one that was read. */
+static bool count_up(struct writer *w, struct arena *a)
+{
+    struct entry seen;
+    char text[12] = "";
+    w->problem.kind = ERR_NONE;
+    if (!store_stat(w->store, w->name, a, &seen, &w->problem) ||
+        !store_read(w->store, &seen, 0, (size_t)seen.size, text, NULL, &w->problem))
+        return false;
+    size_t size = (size_t)snprintf(text, sizeof text, "%d", atoi(text) + 1);
+    return store_put(w->store, w->name, text, size, seen.generation, a, NULL, &w->problem);
+}
+
+static void *count_rounds(void *arg)
+{
+    struct writer *w = arg;
+    struct arena *a = arena_new(64 << 20);
+    for (int won = 0; won < ROUNDS && (w->problem.kind == ERR_NONE || w->problem.kind == ERR_BUSY);)
+        won += count_up(w, a);
+    arena_free(a);
+    return NULL;
+}
+
+static void of_writers_at_once_no_change_is_lost(void **state)
+{
+    struct scratch *s = *state;
+    struct writer writers[WRITERS];
+    pthread_t threads[WRITERS];
+    const char *name = scratch_write(s, "f", "0", 1);
+    size_t size;
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.store = s->local, .name = name};
+        assert_int_equal(pthread_create(&threads[i], NULL, count_rounds, &writers[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < WRITERS; i++)
+        if (writers[i].problem.kind != ERR_NONE)
+            fail_msg("%s", writers[i].problem.text);
+    assert_int_equal(atoi(scratch_read(s, name, &size)), WRITERS * ROUNDS);
+    assert_int_equal(scratch_count(s->path), 1);
+}
+
+static void only_a_changed_file_is_read_again(void **state)
+{
+    struct scratch *s = *state;
+    const char *name = scratch_write(s, "f", "abc", 3);
+    struct store_change c;
+    struct err e = {0};
+    char into[8] = "";
+    assert_true(store_read_changed(s->local, name, 0, into, 5, NULL, &c, &e));
+    assert_true(c.changed && c.generation > 0 && c.size == 3);
+    assert_string_equal(into, "abc");
+    struct store_change same;
+    assert_true(store_read_changed(s->local, name, c.generation, into, 5, NULL, &same, &e));
+    assert_false(same.changed);
+    assert_true(
+        store_put(s->local, name, "longer", 6, c.generation, s->arena, NULL, &e)); /* than there is room */
+    assert_true(store_read_changed(s->local, name, c.generation, into, 5, NULL, &same, &e));
+    assert_true(same.changed && same.generation > c.generation && same.size == 6);
+    assert_string_equal(into, "abc");
+    assert_false(store_read_changed(s->local, scratch_name(s, "none"), 0, into, 5, NULL, &c, &e));
+    assert_error(&e, ERR_NOT_FOUND, "No such file");
+    assert_false(store_read_changed(s->local, s->path, 0, into, 5, NULL, &c, &e));
+    assert_error(&e, ERR_NOT_FOUND, "a folder, not a file");
+}
+
 static void failed_put_leaves_what_was_there(void **state)
 {
     struct scratch *s = *state;
@@ -412,6 +525,10 @@ int main(void)
         TEST(put_honours_the_umask),
         TEST(put_that_cannot_be_is_refused),
         TEST(put_only_when_absent_appears),
+        TEST(put_replaces_only_the_generation_that_was_seen),
+        TEST(each_put_in_a_row_is_a_later_generation),
+        TEST(of_writers_at_once_no_change_is_lost),
+        TEST(only_a_changed_file_is_read_again),
         TEST(failed_put_leaves_what_was_there),
         TEST(place_is_opened_once),
     };

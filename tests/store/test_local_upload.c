@@ -447,6 +447,21 @@ static void resumed_upload_has_what_was_sent(void **state)
     seal(&m, u);
 }
 
+static void broken_off_upload_says_what_it_holds_of_the_disk(void **state)
+{
+    struct sample m = make_sample(*state, 100 * PART + 1);
+    assert_int_equal(upload_held(m.s->local, m.name), 0);
+    struct upload *u = begin(&m, NULL);
+    send(&m, u, 0);
+    upload_free(u);
+    assert_true(upload_held(m.s->local, m.name) >= m.size); /* room for all of it was reserved */
+    u = begin(&m, m.token);
+    for (int i = 1; i <= 100; i++)
+        send(&m, u, i);
+    seal(&m, u);
+    assert_int_equal(upload_held(m.s->local, m.name), 0);
+}
+
 static void token_of_something_else_is_not_taken(void **state)
 {
     struct sample m = make_sample(*state, 2 * PART);
@@ -649,6 +664,7 @@ int main(void)
         TEST(full_disk_shows_at_the_start),
         TEST(full_disk_on_the_way_is_one_line_and_resumable),
         TEST(resumed_upload_has_what_was_sent),
+        TEST(broken_off_upload_says_what_it_holds_of_the_disk),
         TEST(token_of_something_else_is_not_taken),
         TEST(part_file_that_lost_its_tail_is_not_taken),
         TEST(parts_from_before_a_crash_are_read_again),

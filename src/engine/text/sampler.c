@@ -31,7 +31,7 @@ static bool check_ranges(const struct sampling *o, struct err *e)
         {"top_p", o->top_p, 0, 1},
         {"min_p", o->min_p, 0, 1},
         {"top_k", o->top_k, 0, INT32_MAX},
-        {"repetition_penalty", o->repetition_penalty, 0.01, 100},
+        {"repetition_penalty", o->repetition_penalty, 0.01F, 100}, /* as a float: 0.01 itself is in */
         {"frequency_penalty", o->frequency_penalty, -100, 100},
         {"presence_penalty", o->presence_penalty, -100, 100},
     };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "serve/http/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ void call_drop(struct call *c)
     if (atomic_fetch_sub(&c->references, 1) != 1)
         return;
     call_forget_body(c);
+    version_drop(c->config);
     bytes_clear(&c->reply);
     pthread_mutex_destroy(&c->mutex);
     free(c->url);
@@ -177,6 +179,15 @@ bool call_has_left(struct call *c)
     return left;
 }
 
+void call_set_config(struct call *c, struct config_version *v)
+{
+    pthread_mutex_lock(&c->mutex);
+    struct config_version *before = c->config;
+    c->config = v;
+    pthread_mutex_unlock(&c->mutex);
+    version_drop(before);
+}
+
 void call_note_stats(struct call *c, const struct generation_stats *s)
 {
     pthread_mutex_lock(&c->mutex);
@@ -269,6 +280,13 @@ static void protect_page(struct MHD_Response *r, const char *policy)
     MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
 }
 
+static void name_config(struct MHD_Response *r, const struct config_version *v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)v->generation);
+    MHD_add_response_header(r, "X-Ferry-Config-Generation", text);
+}
+
 struct MHD_Response *call_response(struct call *c)
 {
     pthread_mutex_lock(&c->mutex);
@@ -285,6 +303,8 @@ struct MHD_Response *call_response(struct call *c)
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, c->type);
     if (r && c->policy)
         protect_page(r, c->policy);
+    if (r && c->config)
+        name_config(r, c->config);
     if (r && c->phase != CALL_REPLIED) {
         MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
         MHD_add_response_header(r, "X-Accel-Buffering", "no"); /* nginx in front: pass events on at once */

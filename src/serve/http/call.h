@@ -10,6 +10,7 @@
 #define FERRY_SERVE_HTTP_CALL_H
 
 #include "serve/api_error.h"
+#include "serve/config/live.h"
 #include "serve/http/bytes.h"
 #include "serve/parse/multipart.h"
 #include "serve/scheduler.h"
@@ -61,6 +62,7 @@ struct call {
     void (*on_gone)(void *arg);
     void *gone_arg;
     struct generation_stats stats; /* for the log line */
+    struct config_version *config; /* held; NULL: none counts for it. Stays once the worker has the call */
 };
 
 struct call *call_new(struct server *s, struct MHD_Connection *c, const char *url);
@@ -88,6 +90,9 @@ void call_stream_end(struct call *c, const char *last); /* last: "data: [DONE]\n
 void call_on_gone(struct call *c, void (*fn)(void *arg), void *arg);
 bool call_is_gone(struct call *c);
 bool call_has_left(struct call *c); /* went away before all was answered */
+
+/* The configuration in force from now on for this call; the call holds it. Before anything is answered. */
+void call_set_config(struct call *c, struct config_version *v);
 
 void call_note_stats(struct call *c, const struct generation_stats *s); /* adds up */
 

@@ -239,6 +239,8 @@ static bool parse(struct completion *o, struct api_error *e)
     if (!o->arena)
         return api_refuse(e, ERR_MEMORY, "", "no memory left for this request");
     chat_request_init(&o->request, &o->model->model.config);
+    if (c->config)
+        service_config_apply(&c->config->config, &o->request);
     bool ok =
         chat_request_parse(&o->request, o->arena, &rules, c->body.data ? c->body.data : "", c->body.size, e);
     call_forget_body(c);

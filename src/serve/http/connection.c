@@ -115,6 +115,16 @@ static bool check_queue(struct call *c)
                       c->server->opt.queue);
 }
 
+/* What is in force when the head comes names the refusals of head and body; the worker looks anew. */
+static void take_config(struct call *c)
+{
+    struct server *s = c->server;
+    if (!c->route->configured || !s->live)
+        return;
+    poller_touch(s->poller, clock_ms());
+    call_set_config(c, live_hold(s->live));
+}
+
 /* What can be said of a request before its body. */
 static bool check_head(struct call *c, const char *method)
 {
@@ -125,6 +135,7 @@ static bool check_head(struct call *c, const char *method)
     }
     if (!c->route)
         return false;
+    take_config(c);
     if (c->route->body == BODY_NONE)
         return true;
     if (atomic_load(&c->server->stopping))

@@ -139,6 +139,25 @@ static void requests_locked(struct page *p, const struct metrics *m)
              m->requests[i].status, (unsigned long long)m->requests[i].count);
 }
 
+/* Generations are written whole; a double would round them. */
+static void whole(struct page *p, const char *name, const char *type, const char *help, int64_t value)
+{
+    head(p, name, type, help);
+    line(p, "%s %lld\n", name, (long long)value);
+}
+
+static void configuration(struct page *p, const struct live_status *s)
+{
+    whole(p, "ferry_config_generation", "gauge", "Generation of the configuration in force, 0: defaults.",
+          s->good);
+    whole(p, "ferry_config_rejected_generation", "gauge", "Generation of the last one refused, 0: none.",
+          s->bad);
+    whole(p, "ferry_config_rejected", "gauge", "1 when what lies there now is refused.", s->bad_stands);
+    whole(p, "ferry_config_rejected_total", "counter", "Configurations refused.", (int64_t)s->rejected);
+    whole(p, "ferry_config_check_failures_total", "counter", "Looks at the configuration that told nothing.",
+          (int64_t)s->failed);
+}
+
 bool metrics_write(struct metrics *m, const struct metrics_now *now, struct bytes *out)
 {
     struct page p = {.out = out, .ok = true};
@@ -150,6 +169,8 @@ bool metrics_write(struct metrics *m, const struct metrics_now *now, struct byte
     number(&p, "ferry_requests_running", "gauge", "Requests that have one.", now->load.running);
     number(&p, "ferry_connections", "gauge", "Open connections.", now->connections);
     number(&p, "ferry_body_bytes", "gauge", "Request bodies in memory.", (double)now->body_bytes);
+    if (now->config)
+        configuration(&p, now->config);
     number(&p, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     pthread_mutex_lock(&m->mutex);
     requests_locked(&p, m);

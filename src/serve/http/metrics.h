@@ -2,6 +2,7 @@
 #ifndef FERRY_SERVE_HTTP_METRICS_H
 #define FERRY_SERVE_HTTP_METRICS_H
 
+#include "serve/config/live.h"
 #include "serve/http/bytes.h"
 #include "serve/scheduler.h"
 
@@ -22,6 +23,7 @@ struct metrics_now {
     size_t body_bytes;
     bool ready;
     const char *version, *math, *cpu; /* of ferry_build_info; cpu "" without a model */
+    const struct live_status *config; /* NULL: there is no live configuration */
 };
 
 bool metrics_write(struct metrics *m, const struct metrics_now *now, struct bytes *out);

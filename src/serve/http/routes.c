@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "serve/http/playground.h"
 #include "serve/http/state.h"
 
@@ -63,6 +64,7 @@ static void answer_metrics(struct call *c)
 {
     struct server *s = c->server;
     struct loaded_model *m = atomic_load(&s->model);
+    struct live_status config;
     struct metrics_now now = {
         .connections = atomic_load(&s->connections),
         .body_bytes = atomic_load(&s->body_bytes),
@@ -73,6 +75,10 @@ static void answer_metrics(struct call *c)
     };
     if (m)
         now.load = scheduler_load(s->scheduler);
+    if (s->live) {
+        live_status(s->live, &config);
+        now.config = &config;
+    }
     now.load.waiting += worker_waiting(s->worker);
     struct bytes page = {0};
     if (metrics_write(s->metrics, &now, &page))
@@ -87,16 +93,64 @@ static void answer_page(struct call *c)
     call_reply_page(c, (const char *)playground, playground_size, playground_policy);
 }
 
+/* A generation is a string: nanoseconds are more than a double holds. */
+static json_t *generation_json(int64_t generation)
+{
+    return json_sprintf("%lld", (long long)generation);
+}
+
+static json_t *rejected_json(const struct live_status *s)
+{
+    if (!s->bad)
+        return json_null();
+    return json_pack("{s:o, s:I, s:s, s:b}", "generation", generation_json(s->bad), "since",
+                     (json_int_t)s->bad_since, "problem", s->problem.text, "stands", s->bad_stands);
+}
+
+/* A look that ended after now_ms was taken ended just now. */
+static json_t *ago_json(double checked_ms, double now_ms)
+{
+    if (checked_ms < 0)
+        return json_null();
+    return json_real(now_ms > checked_ms ? (now_ms - checked_ms) * 1e-3 : 0);
+}
+
+/* Asked for like a request, so that what was just changed shows; not waited for: this is the HTTP thread. */
+static void answer_config(struct call *c)
+{
+    struct server *s = c->server;
+    struct live_status now;
+    double now_ms = clock_ms();
+    if (!s->live) {
+        call_reply_json(c, 200, json_pack("{s:s, s:n}", "object", "config", "source"));
+        return;
+    }
+    poller_touch(s->poller, now_ms);
+    bool checking = poller_is_looking(s->poller);
+    struct config_version *v = live_hold(s->live);
+    live_status(s->live, &now);
+    json_t *body = json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:s?, s:o, s:b, s:f}", "object", "config",
+                             "source", s->opt.config->uri, "generation", generation_json(v->generation),
+                             "since", (json_int_t)v->since, "config", json_loads(v->config.json, 0, NULL),
+                             "rejected", rejected_json(&now), "rejected_total", (json_int_t)now.rejected,
+                             "failure", now.failure.kind ? now.failure.text : NULL, "checked_seconds_ago",
+                             ago_json(now.checked_ms, now_ms), "checking", checking, "interval_seconds",
+                             s->opt.config_seconds);
+    version_drop(v);
+    call_reply_json(c, 200, body);
+}
+
 static const struct route routes[] = {
-    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat},
-    {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART,
-     answer_transcription},
-    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models},
-    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model},
-    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health},
-    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready},
-    {"page", "GET", "/", false, true, BODY_NONE, answer_page},
-    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics},
+    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat, true},
+    {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART, answer_transcription,
+     false},
+    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models, false},
+    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model, false},
+    {"config", "GET", "/v1/config", false, false, BODY_NONE, answer_config, false},
+    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health, false},
+    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready, false},
+    {"page", "GET", "/", false, true, BODY_NONE, answer_page, false},
+    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics, false},
 };
 
 static bool path_matches(const struct route *r, const char *url)

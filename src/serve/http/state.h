@@ -3,6 +3,8 @@
 #ifndef FERRY_SERVE_HTTP_STATE_H
 #define FERRY_SERVE_HTTP_STATE_H
 
+#include "serve/config/live.h"
+#include "serve/config/poller.h"
 #include "serve/http/call.h"
 #include "serve/http/metrics.h"
 #include "serve/http/watch.h"
@@ -20,6 +22,8 @@ struct server {
     struct watch *watch;
     struct worker *worker;
     struct metrics *metrics;
+    struct live *live; /* NULL: no live configuration; then there is no poller either */
+    struct poller *poller;
     struct scheduler *scheduler;        /* set before model */
     struct loaded_model *_Atomic model; /* NULL until server_set_model */
     _Atomic bool stopping;
@@ -40,6 +44,7 @@ struct route {
     bool open;   /* without key */
     enum route_body body;
     void (*answer)(struct call *c);
+    bool configured; /* the live configuration counts for it */
 };
 
 /* The route of a request; NULL with *e filled (404; 405 with *allow set to the methods that exist). */

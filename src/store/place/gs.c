@@ -163,6 +163,18 @@ static bool gs_read(struct store *s, const struct entry *from, uint64_t offset, 
     return problem.kind == ERR_NOT_FOUND && explain_gone(g, from, e);
 }
 
+static bool gs_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
+                            const volatile sig_atomic_t *stop, struct store_change *out, struct err *e)
+{
+    struct gs_store *g = gs_of(s);
+    struct storage_change c;
+    if (!object_name_check(g->bucket, name, e) ||
+        !storage_read_changed(g->cloud, g->bucket, name, known, into, room, stop, &c, e))
+        return false;
+    *out = (struct store_change){.changed = c.changed, .generation = c.generation, .size = c.size};
+    return true;
+}
+
 static bool gs_remove(struct store *s, const struct entry *what, struct err *e)
 {
     struct gs_store *g = gs_of(s);
@@ -242,6 +254,7 @@ struct store *gs_open(struct cloud *c, const struct uri *u, struct err *e)
     static const struct store_kind kind = {.list = gs_list,
                                            .stat = gs_stat,
                                            .read = gs_read,
+                                           .read_changed = gs_read_changed,
                                            .remove = gs_remove,
                                            .put = gs_put,
                                            .begin = gs_begin,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,13 +99,18 @@ static bool read_all(int fd, const struct entry *from, uint64_t offset, size_t s
     return true;
 }
 
+static int open_to_read(const char *name)
+{
+    return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to hang on a fifo */
+}
+
 /* Looked at before and after: what was written meanwhile is not taken for the entry's bytes. */
 static bool local_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                        const volatile sig_atomic_t *stop, struct err *e)
 {
     struct stat st;
     (void)s;
-    int fd = open(from->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to hang on a fifo */
+    int fd = open_to_read(from->name);
     if (fd < 0)
         return err_errno(e, "%s", from->name);
     bool ok = (fstat(fd, &st) == 0 || err_errno(e, "%s", from->name)) && check_kind(from->name, &st, e) &&
@@ -112,6 +118,20 @@ static bool local_read(struct store *s, const struct entry *from, uint64_t offse
               (fstat(fd, &st) == 0 || err_errno(e, "%s", from->name)) && is_same(from, &st, e);
     close(fd);
     return ok;
+}
+
+static bool local_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
+                               const volatile sig_atomic_t *stop, struct store_change *out, struct err *e)
+{
+    struct stat st;
+    if (!stat_file(name, &st, e))
+        return false;
+    const struct entry now = {
+        .name = name, .size = (uint64_t)st.st_size, .generation = local_generation(&st)};
+    if (now.generation == known)
+        return true;
+    *out = (struct store_change){.changed = true, .generation = now.generation, .size = now.size};
+    return now.size > room || local_read(s, &now, 0, (size_t)now.size, into, stop, e);
 }
 
 /* --- writing --- */
@@ -133,28 +153,81 @@ bool local_check_absent(const char *name, int64_t if_generation, struct err *e)
     return err_set(e, ERR_BUSY, "%s: is there already", name);
 }
 
-static bool write_whole(struct part_file *f, const void *bytes, size_t size, bool only_new, struct stat *st,
-                        struct err *e)
+/* A file that is replaced only as long as it is the one that was looked at: locked, so that of two processes
+ * one comes after the other and sees that it is no longer there. */
+struct replaced {
+    int fd; /* -1: no matter which */
+    int64_t generation;
+};
+
+static bool still_there(const char *name, const struct stat *locked, int64_t generation, struct err *e)
 {
-    return part_file_write(f, bytes, size, 0, e) && part_file_publish(f, only_new, e) &&
-           (fstat(f->fd, st) == 0 || err_errno(e, "%s", f->target));
+    struct stat st;
+    if (stat(name, &st) == 0 && st.st_dev == locked->st_dev && st.st_ino == locked->st_ino &&
+        local_generation(locked) == generation)
+        return true;
+    return err_set(e, ERR_BUSY, "%s: has changed meanwhile", name);
+}
+
+static bool replaced_open(struct replaced *r, const char *name, int64_t generation, struct err *e)
+{
+    struct stat st;
+    *r = (struct replaced){.fd = -1, .generation = generation};
+    if (generation == STORAGE_ANY_GENERATION || generation == STORAGE_ABSENT)
+        return local_check_absent(name, generation, e);
+    r->fd = open_to_read(name);
+    if (r->fd < 0 && errno == ENOENT)
+        return err_set(e, ERR_BUSY, "%s: is gone meanwhile", name);
+    if (r->fd < 0)
+        return err_errno(e, "%s", name);
+    /* some file systems have no locks: then two writers are the user's to avoid */
+    (void)flock(r->fd, LOCK_EX);
+    return (fstat(r->fd, &st) == 0 || err_errno(e, "%s", name)) && still_there(name, &st, generation, e);
+}
+
+static void replaced_close(const struct replaced *r)
+{
+    if (r->fd >= 0)
+        close(r->fd);
+}
+
+/* Two files written within one tick of the clock have the same time: another generation must differ. */
+static bool set_later(const struct part_file *f, const struct replaced *r, struct stat *st, struct err *e)
+{
+    if (fstat(f->fd, st) != 0)
+        return err_errno(e, "%s", f->target);
+    if (r->fd < 0 || local_generation(st) > r->generation)
+        return true;
+    int64_t later = r->generation + 1;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                {.tv_sec = later / 1000000000, .tv_nsec = later % 1000000000}};
+    return (futimens(f->fd, times) == 0 && fstat(f->fd, st) == 0) || err_errno(e, "%s", f->target);
+}
+
+static bool write_whole(struct part_file *f, const struct replaced *r, const void *bytes, size_t size,
+                        bool only_new, struct stat *st, struct err *e)
+{
+    return part_file_write(f, bytes, size, 0, e) && set_later(f, r, st, e) &&
+           part_file_publish(f, only_new, e);
 }
 
 /* Without fsync: of thousands of small files each would wait for the disk. A killed process loses nothing. */
 static bool local_put(struct store *s, const char *name, const void *bytes, size_t size,
                       int64_t if_generation, struct arena *a, struct entry *out, struct err *e)
 {
-    struct part_file f;
+    struct replaced r;
+    struct part_file f = {.fd = -1};
     struct stat st;
     (void)s;
-    if (!local_check_absent(name, if_generation, e) || !part_file_open(&f, name, false, e))
-        return false;
-    if (!write_whole(&f, bytes, size, if_generation == STORAGE_ABSENT, &st, e)) {
-        part_file_discard(&f);
-        return false;
+    bool ok = replaced_open(&r, name, if_generation, e) && part_file_open(&f, name, false, e);
+    if (ok) {
+        ok = write_whole(&f, &r, bytes, size, if_generation == STORAGE_ABSENT, &st, e);
+        if (!ok)
+            part_file_discard(&f);
     }
     part_file_close(&f);
-    return !out || local_entry_in(a, name, &st, out, e);
+    replaced_close(&r);
+    return ok && (!out || local_entry_in(a, name, &st, out, e));
 }
 
 static struct upload *local_begin(struct store *s, const struct upload_spec *spec, const char *resume,
@@ -181,6 +254,7 @@ struct store *local_open(struct err *e)
     static const struct store_kind kind = {.list = list,
                                            .stat = local_stat,
                                            .read = local_read,
+                                           .read_changed = local_read_changed,
                                            .remove = local_remove,
                                            .put = local_put,
                                            .begin = local_begin,

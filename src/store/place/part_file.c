@@ -45,6 +45,15 @@ bool part_file_is(const char *leaf)
     return leaf[0] == '.' && n > end && strcmp(leaf + n - end, PART_FILE_END) == 0;
 }
 
+uint64_t part_file_held(const char *target)
+{
+    char *temp = temp_name(target);
+    struct stat st;
+    bool there = temp && stat(temp, &st) == 0 && S_ISREG(st.st_mode);
+    free(temp);
+    return there ? (uint64_t)st.st_blocks * 512 : 0; /* POSIX: of 512 bytes, whatever the disk's are */
+}
+
 /* --- opening --- */
 
 static bool check_target(const char *target, struct err *e)

@@ -38,6 +38,9 @@ void part_file_sync_name(const struct part_file *f);
 /* Takes the target's name. only_new: ERR_BUSY when the target is there. It stays open (for fstat). */
 bool part_file_publish(struct part_file *f, bool only_new, struct err *e);
 
+/* Bytes of the disk that the part file of this target takes; 0: there is none. */
+uint64_t part_file_held(const char *target);
+
 /* True of the leaf of a part file: no listing shows it. */
 bool part_file_is(const char *leaf);
 
