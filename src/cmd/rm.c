@@ -6,7 +6,7 @@
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/sources.h"
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

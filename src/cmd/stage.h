@@ -8,7 +8,7 @@
 #include "cmd/copying.h"
 #include "cmd/option.h"
 #include "cmd/sources.h"
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 #include "transfer/repack.h"
 
 struct stage_settings {

@@ -17,7 +17,6 @@
 
 #include "store/store.h"
 #include "transfer/journal.h"
-#include "transfer/manifest.h"
 
 #include <signal.h>
 

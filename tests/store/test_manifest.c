@@ -1,5 +1,5 @@
 #include "base/crc32c.h"
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>

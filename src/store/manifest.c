@@ -1,4 +1,4 @@
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 
 #include "base/crc32c.h"
 

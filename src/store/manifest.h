@@ -10,8 +10,8 @@
  * git_blob the hub named, and our own sha256. A folder whose weights were encoded on the way says how
  * ("encoding":"q8_0"); its pack was written in another order than that of its bytes, so it has no sha256.
  * Members that are not named here are passed over, so that an older reader gets along with a newer writer. */
-#ifndef FERRY_TRANSFER_MANIFEST_H
-#define FERRY_TRANSFER_MANIFEST_H
+#ifndef FERRY_STORE_MANIFEST_H
+#define FERRY_STORE_MANIFEST_H
 
 #include "base/arena.h"
 #include "base/err.h"
