@@ -7,15 +7,16 @@
 #define FERRY_ENGINE_TOKENIZER_H
 
 #include "base/err.h"
+#include "base/file_source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct tokenizer;
 
-/* Reads the tokenizer files of a model folder. vocab: rows of the embedding; an id at or over it is refused.
+/* Reads the tokenizer files of a model. vocab: rows of the embedding; an id at or over it is refused.
  * NULL with *e set: file, line or key, what was there, what was expected. */
-struct tokenizer *tokenizer_new(const char *folder, int vocab, struct err *e);
+struct tokenizer *tokenizer_new(const struct file_source *files, int vocab, struct err *e);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 
 /* A growing list of ids. Zeroed is empty; ids_clear frees. */

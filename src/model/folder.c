@@ -229,7 +229,8 @@ bool model_open(struct model *m, const char *path, enum folder_memory memory, st
                        sizeof m->path - 1);
     memcpy(m->path, path, n + 1);
     name_model(m);
-    if (!model_config_read(&m->config, m->path, e))
+    const struct file_source files = file_source_folder(m->path);
+    if (!model_config_read(&m->config, &files, e))
         return false;
     if (open_parts(m, memory, pool, e))
         return true;

@@ -9,7 +9,8 @@ bool loaded_model_open(struct loaded_model *m, const char *folder, int threads,
     if (!(m->pool = pool_new(threads, e)) || !model_open(&m->model, folder, FOLDER_AUTO, m->pool, e))
         goto failed;
     const struct model_config *c = &m->model.config;
-    if (!(m->tokenizer = tokenizer_new(folder, c->text.vocab, e)))
+    const struct file_source files = file_source_folder(folder);
+    if (!(m->tokenizer = tokenizer_new(&files, c->text.vocab, e)))
         goto failed;
     if (c->family == MODEL_QWEN2_AUDIO && !(m->mel = mel_plan_new(&c->mel, e)))
         goto failed;

@@ -61,7 +61,8 @@ static void packing_open(struct packing *p, const char *folder, enum pack_encodi
     assert_true(uri_parse(&uri, scratch_path(&scratch, ""), p->arena, &e));
     p->local = stores_open(p->stores, &uri, &e);
     assert_non_null(p->local);
-    if (!model_config_read(&p->config, folder, &e))
+    const struct file_source files = file_source_folder(folder);
+    if (!model_config_read(&p->config, &files, &e))
         fail_msg("%s", e.text);
     snprintf(prefix, sizeof prefix, "%s/", folder);
     assert_true(store_list(p->local, prefix, STORE_DEEP, add_shard, p, &e));
