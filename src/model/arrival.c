@@ -284,7 +284,7 @@ void arrival_wait_change(struct arrival *a, uint64_t version, int milliseconds)
 
 void arrival_nudge(struct arrival *a)
 {
-    if (!a)
+    if (arrival_complete(a))
         return;
     pthread_mutex_lock(&a->mutex);
     change_locked(a);

@@ -14,6 +14,9 @@
  * how late a cancellation is seen. */
 static const double slice_beside_ms = 50, slice_alone_ms = 100;
 
+/* How late a cancellation is seen while everybody waits for weights. */
+enum { WEIGHTS_WAIT_MS = 100 };
+
 struct scheduler {
     struct loaded_model *model; /* its engine is the thread's */
     int max_waiting;
@@ -117,6 +120,11 @@ static bool root_begin(struct scheduler *s, struct generation *g, struct err *e)
     return session_begin(g->root, &g->spec.prompt, e);
 }
 
+static struct arrival *arrival_of(const struct scheduler *s)
+{
+    return s->model->model.arrival;
+}
+
 static void drop_cancelled(struct scheduler *s, bool cut)
 {
     for (struct generation *g = s->active, *next; g; g = next) {
@@ -171,6 +179,23 @@ static void prefill(struct scheduler *s, bool alone)
         end_active(s, g, &e);
 }
 
+/* The next layer of every prompt whose weights for it are there. False: no prompt could go on. */
+static bool prefill_arriving(struct scheduler *s)
+{
+    bool moved = false;
+    for (struct generation *g = s->active, *next; g; g = next) {
+        next = g->next;
+        if (!g->root || g->prefilled || session_waits(g->root))
+            continue;
+        struct err e = {0};
+        moved = true;
+        arrival_phase(arrival_of(s), PHASE_COMPUTE);
+        if (!session_prefill(g->root, 0, &g->prefilled, &e))
+            end_active(s, g, &e);
+    }
+    return moved;
+}
+
 /* What each sequence makes of its new logits. From the last to the first, since finished ones leave. */
 static void step_choices(struct scheduler *s, struct generation *g)
 {
@@ -202,6 +227,16 @@ static void decode(struct scheduler *s, int n)
         else
             end_active(s, g, &e);
     }
+}
+
+/* The tokens to be fed need their rows of the embedding, which comes last. */
+static bool rows_are_there(struct scheduler *s, int n)
+{
+    struct arrival *a = arrival_of(s);
+    if (arrival_has_rows(a, s->tokens, n, -1))
+        return true;
+    arrival_want_rows(a, s->tokens, n, -1);
+    return false;
 }
 
 /* Moves waiting generations to the active list while sessions are free. */
@@ -239,12 +274,46 @@ static void fail_waiting(struct scheduler *s, struct generation *gone)
     }
 }
 
+/* Of what is running when the load has failed, nothing can be finished. */
+static void fail_active(struct scheduler *s, const struct err *why)
+{
+    struct err e = {0};
+    err_set(&e, ERR_TRANSIENT, "the model did not load: %.900s", why->text);
+    while (s->active)
+        end_active(s, s->active, &e);
+}
+
+static void work_arriving(struct scheduler *s)
+{
+    struct arrival *a = arrival_of(s);
+    uint64_t version = arrival_version(a); /* before the first look, so that no arrival is missed */
+    struct err why = {0};
+    if (arrival_failed(a, &why)) {
+        fail_active(s, &why);
+        return;
+    }
+    bool moved = prefill_arriving(s);
+    start_choices(s);
+    int n = gather(s);
+    if (n > 0 && rows_are_there(s, n)) {
+        arrival_phase(a, PHASE_COMPUTE);
+        decode(s, n);
+    } else if (!moved && s->active) {
+        arrival_phase(a, PHASE_WAIT);
+        arrival_wait_change(a, version, WEIGHTS_WAIT_MS);
+    }
+}
+
 /* Sessions go to choices that wait for one before they go to newcomers: first come, first served. */
 static void work(struct scheduler *s, bool cut)
 {
     drop_cancelled(s, cut);
     start_choices(s);
     admit(s);
+    if (!arrival_complete(arrival_of(s))) {
+        work_arriving(s);
+        return;
+    }
     prefill(s, gather(s) == 0);
     start_choices(s);
     int n = gather(s);
@@ -268,6 +337,8 @@ static void *run(void *arg)
         if (s->stop)
             break;
         s->asleep = true;
+        if (arrival_of(s))
+            arrival_phase(arrival_of(s), PHASE_FETCH);
         pthread_cond_broadcast(&s->idle);
         while (!s->waiting && !s->stop)
             pthread_cond_wait(&s->wake, &s->mutex);
@@ -349,6 +420,8 @@ static bool hand_over(struct scheduler *s, struct generation *g,
         pthread_cond_signal(&s->wake);
     }
     pthread_mutex_unlock(&s->mutex);
+    if (ok)
+        arrival_nudge(arrival_of(s)); /* it may be waiting for weights */
     return ok;
 }
 

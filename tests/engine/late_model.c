@@ -102,24 +102,32 @@ void late_model_clear(struct late_model *l)
 }
 
 /* Rows that are there already stay untouched: somebody may be reading them. */
-static void bring_rows(struct late_model *l, size_t slot, bool all)
+static void bring_row_locked(struct late_model *l, size_t slot, int id)
 {
     const struct tensor *t = &l->whole->weights->embedding;
     size_t row = (size_t)t->cols * dtype_bytes(t->dtype);
+    if (l->rows[id] == ROW_THERE)
+        return;
+    memcpy(l->slots[slot] + (size_t)id * row, (const unsigned char *)t->data + (size_t)id * row, row);
+    l->wanted -= l->rows[id] == ROW_WANTED;
+    l->rows[id] = ROW_THERE;
+}
+
+static void bring_rows(struct late_model *l, size_t slot, bool all)
+{
     pthread_mutex_lock(&l->mutex);
-    for (int id = 0; id < t->rows; id++) {
-        if (l->rows[id] == ROW_THERE || (!all && l->rows[id] != ROW_WANTED))
-            continue;
-        memcpy(l->slots[slot] + (size_t)id * row, (const unsigned char *)t->data + (size_t)id * row, row);
-        l->rows[id] = ROW_THERE;
-    }
-    l->wanted = 0;
+    for (int id = 0; id < l->model.config.text.vocab; id++)
+        if (all || l->rows[id] == ROW_WANTED)
+            bring_row_locked(l, slot, id);
     pthread_mutex_unlock(&l->mutex);
 }
 
-static bool is_embedding(const struct late_model *l, size_t slot)
+static size_t embedding_slot(const struct late_model *l)
 {
-    return l->model.weights->slots[slot].tensor == &l->model.weights->embedding;
+    size_t i = 0;
+    while (l->model.weights->slots[i].tensor != &l->model.weights->embedding)
+        i++;
+    return i;
 }
 
 void late_stage(struct late_model *l, int stage)
@@ -128,7 +136,7 @@ void late_stage(struct late_model *l, int stage)
     for (size_t i = 0; i < from->slot_count; i++) {
         if (stage_of_slot(&l->model.config, l->model.weights, &l->model.weights->slots[i]) != stage)
             continue;
-        if (is_embedding(l, i))
+        if (i == embedding_slot(l))
             bring_rows(l, i, true);
         else
             memcpy(l->slots[i], from->slots[i].tensor->data, l->sizes[i]);
@@ -138,10 +146,25 @@ void late_stage(struct late_model *l, int stage)
 
 void late_wanted_rows(struct late_model *l)
 {
-    for (size_t i = 0; i < l->model.weights->slot_count; i++)
-        if (is_embedding(l, i))
-            bring_rows(l, i, false);
+    bring_rows(l, embedding_slot(l), false);
     arrival_nudge(l->model.arrival);
+}
+
+void late_rows(struct late_model *l, const int *ids, int count)
+{
+    pthread_mutex_lock(&l->mutex);
+    for (int i = 0; i < count; i++)
+        bring_row_locked(l, embedding_slot(l), ids[i]);
+    pthread_mutex_unlock(&l->mutex);
+    arrival_nudge(l->model.arrival);
+}
+
+int late_wanted(struct late_model *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    int wanted = l->wanted;
+    pthread_mutex_unlock(&l->mutex);
+    return wanted;
 }
 
 void late_end(struct late_model *l)

@@ -25,6 +25,8 @@ void late_model_clear(struct late_model *l);
 /* Brings them; any thread. A stage may be brought once. */
 void late_stage(struct late_model *l, int stage);
 void late_wanted_rows(struct late_model *l); /* the rows of the embedding that were asked for */
-void late_end(struct late_model *l);         /* after every stage: arrival_end */
+void late_rows(struct late_model *l, const int *ids, int count); /* these */
+int late_wanted(struct late_model *l); /* how many were asked for and are not there */
+void late_end(struct late_model *l);   /* after every stage: arrival_end */
 
 #endif

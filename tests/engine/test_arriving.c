@@ -198,7 +198,7 @@ static void session_waits_until_the_stage_of_its_next_step_is_there(void **state
         late_stage(&late, stage);
         if (stage == stage_decoder(engine_config(g), 0)) {
             assert_true(session_waits(s)); /* for the rows of its tokens */
-            assert_true(late.wanted > 0 && late.wanted < 60);
+            assert_in_range(late_wanted(&late), 1, 60);
             late_wanted_rows(&late);
         }
         assert_false(session_waits(s));
