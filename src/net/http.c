@@ -22,6 +22,7 @@ enum {
 struct http {
     struct curl_api api;
     struct pool *pool;
+    int stall_seconds;
 };
 
 /* One http_send while it runs. */
@@ -35,6 +36,7 @@ struct exchange {
     size_t problem_size;
     bool head_ended; /* the empty line behind the headers was there */
     bool stopped, stalled;
+    int stall_seconds;
     curl_off_t moved;  /* bytes of both bodies when last looked */
     uint64_t moved_ns; /* when they last became more */
 };
@@ -46,6 +48,7 @@ struct http *http_new(struct err *e)
         err_set(e, ERR_MEMORY, "no memory for an HTTP client");
         return NULL;
     }
+    h->stall_seconds = STALL_SECONDS;
     if (curl_api_load(&h->api, e))
         h->pool = pool_open(&h->api, e);
     if (h->pool)
@@ -57,6 +60,11 @@ struct http *http_new(struct err *e)
 void http_limit(struct http *h, int per_host)
 {
     pool_limit(h->pool, per_host);
+}
+
+void http_patience(struct http *h, int stall_seconds)
+{
+    h->stall_seconds = stall_seconds;
 }
 
 void http_free(struct http *h)
@@ -145,8 +153,7 @@ static int check_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_
                           curl_off_t ulnow)
 {
     struct exchange *x = arg;
-    uint64_t now = clock_ns(),
-             patience = (uint64_t)seconds_or(x->q->stall_seconds, STALL_SECONDS) * 1000000000u;
+    uint64_t now = clock_ns(), patience = (uint64_t)x->stall_seconds * 1000000000u;
     (void)dltotal, (void)ultotal;
     if (dlnow + ulnow != x->moved) {
         x->moved = dlnow + ulnow;
@@ -351,9 +358,8 @@ static bool read_reply(const struct exchange *x, struct err *e)
 
 static bool stall_error(const struct exchange *x, struct err *e)
 {
-    int seconds = seconds_or(x->q->stall_seconds, STALL_SECONDS);
     return err_set(e, ERR_TRANSIENT, "%s stalled: no byte for %d s; try again",
-                   x->r->status ? "the answer" : "the request", seconds);
+                   x->r->status ? "the answer" : "the request", x->stall_seconds);
 }
 
 static const struct {
@@ -406,6 +412,7 @@ static bool perform(struct exchange *x, struct err *e)
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
 {
     struct exchange x = {.api = &h->api, .q = q, .r = r};
+    x.stall_seconds = seconds_or(q->stall_seconds, h->stall_seconds);
     char origin[URL_ORIGIN_BYTES];
 
     *r = (struct http_reply){0};

@@ -54,7 +54,7 @@ struct http_request {
     struct http_header headers[HTTP_MAX_HEADERS]; /* further ones; the first without a name ends them */
     struct http_range range;
     int connect_seconds; /* 0: 30 */
-    int stall_seconds;   /* no byte in either direction for so long ends it; 0: 300, a cold start's worth */
+    int stall_seconds;   /* no byte in either direction for so long ends it; 0: http_patience's */
     const volatile sig_atomic_t *stop; /* when it becomes nonzero the request ends within a second */
 
     /* Where the body of a 2xx answer goes: into memory of the caller's, else to on_data, else nowhere.
@@ -81,6 +81,9 @@ struct http_reply {
  * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
 void http_limit(struct http *h, int per_host);
+/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request.
+ */
+void http_patience(struct http *h, int stall_seconds);
 void http_free(struct http *h); /* NULL is fine */
 
 /* True when a whole answer came, whatever its status; a body shorter than its Content-Length is

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define MANIFEST_NAME "ferry-manifest.json"
+#define MANIFEST_UNFINISHED ".ferry/" /* a folder that is there while a model is being staged */
 enum { MANIFEST_MAX_BYTES = 16 << 20, MANIFEST_MAX_FILES = 100000 };
 
 struct manifest_file {

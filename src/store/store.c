@@ -61,6 +61,11 @@ struct cloud *stores_cloud(struct stores *s)
     return s->cloud;
 }
 
+void stores_patience(struct stores *s, int seconds)
+{
+    http_patience(s->http, seconds);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)

@@ -28,6 +28,8 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
+/* http_patience: how long a connection may bring nothing before it is given up. Before the first read. */
+void stores_patience(struct stores *s, int seconds);
 
 /* The same place is opened once. A repository is resolved to its commit here. Stays the stores'. */
 struct store *stores_open(struct stores *s, const struct uri *u, struct err *e);
