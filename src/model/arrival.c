@@ -382,6 +382,13 @@ static double first_token_locked(const struct arrival *a, double rate)
     return (fetch > compute ? fetch : compute) + one;
 }
 
+static double loaded_locked(const struct arrival *a, double rate)
+{
+    if (a->ended_ms > 0 && !a->failed)
+        return 0;
+    return a->total > 0 && rate > 0 ? (double)(a->total - a->bytes) / rate : -1;
+}
+
 static enum load_state state_locked(const struct arrival *a)
 {
     if (a->failed)
@@ -402,6 +409,7 @@ void arrival_progress(struct arrival *a, struct arrival_progress *p)
         .total = a->total,
         .bytes_per_second = rate * 1e3,
         .elapsed_ms = a->ended_ms > 0 ? a->ended_ms : now,
+        .loaded_ms = loaded_locked(a, rate),
         .stages = a->stages,
     };
     p->first_token_ms = p->state == LOAD_LOADED ? 0 : first_token_locked(a, rate);

@@ -98,6 +98,7 @@ struct arrival_progress {
     double bytes_per_second; /* lately; 0: not known */
     double elapsed_ms;       /* until arrival_end or arrival_fail, or now */
     double first_token_ms;   /* from now on, predicted; 0: it could come at once; below 0: not known */
+    double loaded_ms;        /* the same until everything is there */
     int stages, reached;     /* reached: in the order of computing, the first that is not there */
     double phase_ms[PHASE_COUNT];
 };

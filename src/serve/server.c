@@ -182,6 +182,8 @@ struct server *server_new(const struct server_options *o, struct err *e)
         err_set(e, ERR_MEMORY, "no memory for the server");
         goto failed;
     }
+    if (o->arrival && !(s->feed = load_feed_new(o->arrival, e)))
+        goto failed;
     if ((s->listen_fd = listen_on(s->opt.host, &s->port, e)) >= 0 && (s->watch = watch_new(&limits, e)) &&
         start_config(s, e) && (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
         return s;
@@ -227,6 +229,7 @@ bool server_stop(struct server *s, double seconds)
     atomic_store(&s->stopping, true);
     s->stopped = true;
     stop_listening(s);
+    load_feed_stop(s->feed);
     if (s->poller)
         poller_stop(s->poller);
     bool all_finished = wait_until_done(s, clock_ms() + seconds * 1e3);
@@ -250,6 +253,7 @@ void server_free(struct server *s)
         server_stop(s, 0);
     scheduler_free(s->scheduler);
     worker_free(s->worker);
+    load_feed_free(s->feed);
     watch_free(s->watch);
     poller_free(s->poller);
     live_free(s->live);

@@ -21,7 +21,8 @@
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-#define EXPECTED "expected the path of a model folder (config.json, *.safetensors, tokenizer files)"
+#define EXPECTED                                                                                             \
+    "expected the path of a model folder (config.json, *.safetensors, tokenizer files), gs://… or hf://…"
 
 static const struct {
     const char *words[6];
@@ -32,7 +33,7 @@ static const struct {
     {{"fly"}, 2, "ferry: there is no command \"fly\"; `ferry --help` lists those there are\n"},
     {{"--port"}, 2, "ferry: unknown option --port; a command comes first, see `ferry --help`\n"},
     {{"help", "fly"}, 2, "ferry: help: there is no command \"fly\"; `ferry --help` lists those there are\n"},
-    {{"serve"}, 2, "ferry: serve: which model? usage: ferry serve FOLDER [options]\n"},
+    {{"serve"}, 2, "ferry: serve: which model? usage: ferry serve FOLDER|URI [options]\n"},
     {{"serve", TINY, "--port", "x"},
      2,
      "ferry: serve: --port: \"x\", expected a whole number from 0 to 65535\n"},
@@ -40,18 +41,25 @@ static const struct {
     {{"serve", TINY, "--api-key-file", "data/none"},
      1,
      "ferry: serve: API key file: data/none: No such file or directory\n"},
-    {{"ask"}, 2, "ferry: ask: whom? usage: ferry ask FOLDER|URL [QUESTION] [--audio FILE] [options]\n"},
+    {{"ask"}, 2, "ferry: ask: whom? usage: ferry ask FOLDER|URI|URL [QUESTION] [--audio FILE] [options]\n"},
     {{"ask", TINY},
      2,
      "ferry: ask: what is the question? put it behind " TINY ", or give a recording with --audio\n"},
     {{"ask", TINY, "--audio", "data/none.wav"}, 1, "ferry: ask: data/none.wav: No such file or directory\n"},
-    {{"ask", "gs://bucket/model", "?"},
-     1,
-     "ferry: ask: gs://bucket/model: this version does not load from gs://; " EXPECTED "\n"},
+    {{"ask", "gs://B/model", "?"},
+     2,
+     "ferry: ask: gs://B: not a bucket's name (3 to 63 lower-case letters, digits, '-', '_', '.'); expected "
+     "gs://BUCKET/PREFIX\n"},
+    {{"serve", "-", "-p0", "--log=off"},
+     2,
+     "ferry: serve: -: a model is a folder or a URI (gs://…, hf://…)\n"},
     {{"ask", "data", "?"}, 1, "ferry: ask: data: there is no config.json in it; " EXPECTED "\n"},
     {{"ask", "Qwen/Qwen2-Audio-7B", "?"},
+     2,
+     "ferry: ask: hf://Qwen/Qwen2-Audio-7B: HF_HUB_OFFLINE is set: the hub is not asked; unset it\n"},
+    {{"ask", "./Qwen/Qwen2-Audio-7B", "?"},
      1,
-     "ferry: ask: Qwen/Qwen2-Audio-7B: " EXPECTED ": No such file or directory\n"},
+     "ferry: ask: ./Qwen/Qwen2-Audio-7B: " EXPECTED ": No such file or directory\n"},
     {{"ask", "http://me:pass@127.0.0.1/", "?"},
      2,
      "ferry: ask: the address contains a name or password; put the key in FERRY_API_KEY instead\n"},
@@ -233,6 +241,7 @@ static int give_program(void **state)
 
 int main(int argc, char **argv)
 {
+    setenv("HF_HUB_OFFLINE", "1", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_makes_no_sense_gets_one_line_and_a_code),
         cmocka_unit_test(missing_model_ends_the_service_with_the_reason),

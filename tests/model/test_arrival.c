@@ -372,7 +372,7 @@ static void progress_tells_bytes_stages_and_the_first_token(void **state)
     assert_int_equal(p.state, LOAD_LOADING);
     assert_int_equal(p.total, 100);
     assert_int_equal(p.stages, STAGES);
-    assert_true(p.first_token_ms < 0); /* no rate yet */
+    assert_true(p.first_token_ms < 0 && p.loaded_ms < 0); /* no rate yet */
     arrival_add(a, FRONT, 10);
     arrival_add(a, ENCODER_0, 10);
     arrival_add(a, ENCODER_1, 5);
@@ -384,6 +384,8 @@ static void progress_tells_bytes_stages_and_the_first_token(void **state)
     /* 55 bytes of what a first token needs are missing, at the rate so far */
     double expected = 55 / p.bytes_per_second * 1e3;
     assert_true(p.first_token_ms > expected * 0.99 && p.first_token_ms < expected * 1.01);
+    expected = 75 / p.bytes_per_second * 1e3;
+    assert_true(p.loaded_ms > expected * 0.99 && p.loaded_ms < expected * 1.01);
     arrival_ask(a, false); /* only text waits: 40 of decoder and head */
     arrival_progress(a, &p);
     expected = 40 / p.bytes_per_second * 1e3;

@@ -1,47 +1,28 @@
 /* The scheduler while the weights are still arriving. */
-#include "fixture.h"
-#include "late_model.h"
+#include "late_service.h"
 
 #include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
-enum { PARALLEL = 3 };
-
 struct service {
-    struct loaded_model whole, late_loaded;
-    struct late_model late;
+    struct late_service v;
     struct scheduler *scheduler;
-    pthread_t rows_thread;
-    _Atomic bool rows_stop;
 };
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
-}
 
 static int open_service(void **state)
 {
     struct service *v = calloc(1, sizeof *v);
-    struct engine_options o = {.math = MATH_EXACT, .parallel = PARALLEL};
     struct err e = {0};
     assert_non_null(v);
-    open_tiny(&v->whole, PARALLEL, 0);
-    late_model_init(&v->late, &v->whole.model);
-    v->late_loaded = v->whole;
-    v->late_loaded.model = v->late.model;
-    v->late_loaded.pool = pool_new(1, &e);
-    v->late_loaded.engine = engine_new(&v->late_loaded.model, v->late_loaded.pool, &o, &e);
-    v->scheduler = v->late_loaded.engine ? scheduler_new(&v->late_loaded, 8, &e) : NULL;
+    late_open(&v->v, 3);
+    v->scheduler = scheduler_new(&v->v.arriving, 8, &e);
     *state = v;
     return v->scheduler ? 0 : -1;
 }
@@ -50,10 +31,7 @@ static int close_service(void **state)
 {
     struct service *v = *state;
     scheduler_free(v->scheduler);
-    engine_free(v->late_loaded.engine);
-    pool_free(v->late_loaded.pool);
-    late_model_clear(&v->late);
-    loaded_model_close(&v->whole);
+    late_close(&v->v);
     free(v);
     return 0;
 }
@@ -70,7 +48,7 @@ static void ask(struct service *v, struct asked *a, struct scheduler *s, const c
                 int tokens)
 {
     struct err e = {0};
-    question_init(&a->q, &v->whole, text, audio, tokens);
+    question_init(&a->q, &v->v.whole, text, audio, tokens);
     a->spec = prepared_spec(&a->q.prepared, &a->q.request);
     a->heard = heard_new();
     a->generation = generation_new(&a->spec, heard_sink(a->heard), &e);
@@ -90,7 +68,7 @@ static void expect_same(struct service *v, struct asked *a, const char *text, co
 {
     struct err e = {0};
     struct asked whole;
-    struct scheduler *s = scheduler_new(&v->whole, 8, &e);
+    struct scheduler *s = scheduler_new(&v->v.whole, 8, &e);
     ask(v, &whole, s, text, audio, tokens);
     wait_last(whole.heard);
     assert_false(a->heard->failed);
@@ -98,36 +76,6 @@ static void expect_same(struct service *v, struct asked *a, const char *text, co
     assert_int_equal(a->heard->choices[0].tokens, whole.heard->choices[0].tokens);
     scheduler_free(s);
     clear(&whole);
-}
-
-static void *bring_rows(void *arg)
-{
-    struct service *v = arg;
-    while (!atomic_load(&v->rows_stop)) {
-        late_wanted_rows(&v->late);
-        pause_ms(1);
-    }
-    return NULL;
-}
-
-static void begin_rows(struct service *v)
-{
-    atomic_store(&v->rows_stop, false);
-    pthread_create(&v->rows_thread, NULL, bring_rows, v);
-}
-
-static void end_rows(struct service *v)
-{
-    atomic_store(&v->rows_stop, true);
-    pthread_join(v->rows_thread, NULL);
-}
-
-static void bring(struct service *v, int first, int last)
-{
-    for (int stage = first; stage <= last; stage++) {
-        late_stage(&v->late, stage);
-        pause_ms(3);
-    }
 }
 
 /* How far a prompt is cannot be seen from outside: nothing is heard of it for a while. */
@@ -154,39 +102,39 @@ static void all_that_wait_are_answered_behind_the_weights(void **state)
     enum { N = sizeof asked / sizeof *asked };
     struct service *v = *state;
     struct asked a[N];
-    const struct model_config *c = &v->late.model.config;
+    const struct model_config *c = &v->v.late.model.config;
     for (int i = 0; i < N; i++)
         ask(v, &a[i], v->scheduler, asked[i].text, asked[i].audio, asked[i].tokens);
-    begin_rows(v);
-    bring(v, 0, stage_head(c) - 1);
+    late_begin_rows(&v->v);
+    late_bring(&v->v, 0, stage_head(c) - 1);
     for (int i = 0; i < N; i++)
         expect_silence(&a[i]);
-    bring(v, stage_head(c), stage_head(c));
+    late_bring(&v->v, stage_head(c), stage_head(c));
     for (int i = 0; i < N; i++) {
         wait_last(a[i].heard);
         expect_same(v, &a[i], asked[i].text, asked[i].audio, asked[i].tokens);
         clear(&a[i]);
     }
-    assert_false(arrival_complete(v->late.model.arrival)); /* the embedding as a whole was never there */
-    end_rows(v);
+    assert_false(arrival_complete(v->v.late.model.arrival)); /* the embedding as a whole was never there */
+    late_end_rows(&v->v);
 }
 
 static void text_is_answered_before_the_audio_tower_is_there(void **state)
 {
     struct service *v = *state;
     struct asked text, speech;
-    const struct model_config *c = &v->late.model.config;
+    const struct model_config *c = &v->v.late.model.config;
     ask(v, &speech, v->scheduler, "What is said?", SPEECH, 4);
     ask(v, &text, v->scheduler, "Hello", NULL, 12);
-    begin_rows(v);
-    bring(v, stage_decoder(c, 0), stage_head(c));
+    late_begin_rows(&v->v);
+    late_bring(&v->v, stage_decoder(c, 0), stage_head(c));
     wait_last(text.heard);
     expect_same(v, &text, "Hello", NULL, 12);
     expect_silence(&speech);
-    bring(v, 0, stage_projector(c));
+    late_bring(&v->v, 0, stage_projector(c));
     wait_last(speech.heard);
     expect_same(v, &speech, "What is said?", SPEECH, 4);
-    end_rows(v);
+    late_end_rows(&v->v);
     clear(&text);
     clear(&speech);
 }
@@ -203,23 +151,23 @@ static void answer_that_waits_for_a_row_holds_nobody_up(void **state)
 {
     struct service *v = *state;
     struct asked text, speech;
-    const struct model_config *c = &v->late.model.config;
+    const struct model_config *c = &v->v.late.model.config;
     ask(v, &text, v->scheduler, "Hello", NULL, 12);
-    while (late_wanted(&v->late) == 0)
+    while (late_wanted(&v->v.late) == 0)
         pause_ms(1);
-    late_wanted_rows(&v->late);
-    bring(v, stage_decoder(c, 0), stage_head(c));
+    late_wanted_rows(&v->v.late);
+    late_bring(&v->v, stage_decoder(c, 0), stage_head(c));
     wait_text(text.heard, 1);
     ask(v, &speech, v->scheduler, "Hello", SPEECH, 1); /* one token: no row behind the prompt is needed */
-    late_rows(&v->late, speech.spec.prompt.ids, speech.spec.prompt.count);
-    bring(v, 0, stage_projector(c));
+    late_rows(&v->v.late, speech.spec.prompt.ids, speech.spec.prompt.count);
+    late_bring(&v->v, 0, stage_projector(c));
     wait_last(speech.heard);
     expect_same(v, &speech, "Hello", SPEECH, 1);
     assert_false(is_done(&text));
-    begin_rows(v);
+    late_begin_rows(&v->v);
     wait_last(text.heard);
     expect_same(v, &text, "Hello", NULL, 12);
-    end_rows(v);
+    late_end_rows(&v->v);
     clear(&text);
     clear(&speech);
 }
@@ -231,9 +179,9 @@ static void load_that_fails_fails_who_waits_with_its_reason(void **state)
     struct err why = {0};
     for (int i = 0; i < 4; i++)
         ask(v, &a[i], v->scheduler, "Hello", i % 2 ? SPEECH : NULL, 5);
-    bring(v, 0, 4);
+    late_bring(&v->v, 0, 4);
     err_set(&why, ERR_CORRUPT, "model.safetensors: bytes 8-15: wrong CRC32C");
-    arrival_fail(v->late.model.arrival, &why);
+    arrival_fail(v->v.late.model.arrival, &why);
     ask(v, &a[4], v->scheduler, "Hello", NULL, 5);
     for (int i = 0; i < 5; i++) {
         wait_last(a[i].heard);
@@ -250,14 +198,14 @@ static void who_goes_away_while_waiting_frees_his_session(void **state)
     struct service *v = *state;
     struct asked a;
     ask(v, &a, v->scheduler, "Hello", SPEECH, 5);
-    while (arrival_asked(v->late.model.arrival).audio == 0)
+    while (arrival_asked(v->v.late.model.arrival).audio == 0)
         pause_ms(1);
     double begun = clock_ms();
     scheduler_cancel(v->scheduler, a.generation);
     wait_last(a.heard);
     assert_true(clock_ms() - begun < 2000);
     assert_int_equal(a.heard->err.kind, ERR_CANCELLED);
-    assert_int_equal(arrival_asked(v->late.model.arrival).audio, 0);
+    assert_int_equal(arrival_asked(v->v.late.model.arrival).audio, 0);
     assert_int_equal(scheduler_load(v->scheduler).running, 0);
     clear(&a);
 }

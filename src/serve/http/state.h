@@ -6,6 +6,7 @@
 #include "serve/config/live.h"
 #include "serve/config/poller.h"
 #include "serve/http/call.h"
+#include "serve/http/load_feed.h"
 #include "serve/http/metrics.h"
 #include "serve/http/watch.h"
 #include "serve/http/worker.h"
@@ -24,6 +25,7 @@ struct server {
     struct metrics *metrics;
     struct live *live; /* NULL: no live configuration; then there is no poller either */
     struct poller *poller;
+    struct load_feed *feed;             /* NULL: nobody tells of the load */
     struct scheduler *scheduler;        /* set before model */
     struct loaded_model *_Atomic model; /* NULL until server_set_model */
     _Atomic bool stopping;
@@ -50,6 +52,12 @@ struct route {
 /* The route of a request; NULL with *e filled (404; 405 with *allow set to the methods that exist). */
 const struct route *route_find(const char *method, const char *url, const char **allow, struct api_error *e);
 
+/* The model is there, with all its weights. */
+bool server_is_loaded(const struct server *s);
+/* What to tell who comes too early: "the model is not loaded yet (43 %, …); …". */
+void refuse_loading(const struct server *s, struct api_error *e);
+
+void answer_load(struct call *c);          /* load.c */
 void answer_chat(struct call *c);          /* completion.c */
 void answer_transcription(struct call *c); /* transcription.c */
 
