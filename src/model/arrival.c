@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-/* The rate is that of the last seconds: long enough for ranges of 8 MiB, short enough to show a stall. */
-enum { SAMPLES = 16, SAMPLE_MS = 250 };
+/* The rate is that of the last two seconds: long enough for ranges of 8 MiB, short enough to show a stall. */
+enum { SAMPLES = 8, SAMPLE_MS = 250 };
 
 struct part {
     _Atomic uint64_t missing;
