@@ -75,18 +75,27 @@ static void end_active(struct scheduler *s, struct generation *g, const struct e
     generation_end(g, why);
 }
 
-static bool stopping(struct err *e)
+static struct arrival *arrival_of(const struct scheduler *s)
 {
+    return s->model->model.arrival;
+}
+
+/* Always false. Who hears it wants to know when it is the load that has ended the service. */
+static bool stopping(const struct scheduler *s, struct err *e)
+{
+    struct err why = {0};
+    if (arrival_failed(arrival_of(s), &why))
+        return err_set(e, ERR_TRANSIENT, "the model did not load: %.900s", why.text);
     return err_set(e, ERR_CANCELLED, "the service is stopping; ask again, another instance will answer");
 }
 
-static struct err cancelled(int reason)
+static struct err cancelled(const struct scheduler *s, int reason)
 {
     struct err e = {0};
     if (reason == CANCEL_CALLER)
         err_set(&e, ERR_CANCELLED, "cancelled: the one who asked went away");
     else
-        stopping(&e);
+        stopping(s, &e);
     return e;
 }
 
@@ -120,18 +129,13 @@ static bool root_begin(struct scheduler *s, struct generation *g, struct err *e)
     return session_begin(g->root, &g->spec.prompt, e);
 }
 
-static struct arrival *arrival_of(const struct scheduler *s)
-{
-    return s->model->model.arrival;
-}
-
 static void drop_cancelled(struct scheduler *s, bool cut)
 {
     for (struct generation *g = s->active, *next; g; g = next) {
         next = g->next;
         int reason = cut ? CANCEL_STOPPING : atomic_load(&g->cancel);
         if (reason) {
-            struct err why = cancelled(reason);
+            struct err why = cancelled(s, reason);
             end_active(s, g, &why);
         }
     }
@@ -268,17 +272,17 @@ static void fail_waiting(struct scheduler *s, struct generation *gone)
 {
     while (gone) {
         struct generation *g = pop(&gone);
-        struct err why = cancelled(atomic_load(&g->cancel));
+        struct err why = cancelled(s, atomic_load(&g->cancel));
         atomic_fetch_sub(&s->waiting_count, 1);
         generation_end(g, &why);
     }
 }
 
 /* Of what is running when the load has failed, nothing can be finished. */
-static void fail_active(struct scheduler *s, const struct err *why)
+static void fail_active(struct scheduler *s)
 {
     struct err e = {0};
-    err_set(&e, ERR_TRANSIENT, "the model did not load: %.900s", why->text);
+    stopping(s, &e);
     while (s->active)
         end_active(s, s->active, &e);
 }
@@ -287,9 +291,8 @@ static void work_arriving(struct scheduler *s)
 {
     struct arrival *a = arrival_of(s);
     uint64_t version = arrival_version(a); /* before the first look, so that no arrival is missed */
-    struct err why = {0};
-    if (arrival_failed(a, &why)) {
-        fail_active(s, &why);
+    if (arrival_failed(a, NULL)) {
+        fail_active(s);
         return;
     }
     bool moved = prefill_arriving(s);
@@ -391,7 +394,7 @@ static bool make_ready(struct scheduler *s, struct generation *g, struct err *e)
 static bool submit_locked(struct scheduler *s, struct generation *g, struct err *e)
 {
     if (s->draining)
-        return stopping(e);
+        return stopping(s, e);
     if (atomic_load(&s->waiting_count) >= s->max_waiting)
         return err_set(e, ERR_BUSY, "%d requests wait already; try again later", s->max_waiting);
     append(&s->waiting, g);
@@ -401,7 +404,7 @@ static bool submit_locked(struct scheduler *s, struct generation *g, struct err 
 static bool continue_locked(struct scheduler *s, struct generation *g, struct err *e)
 {
     if (s->cut)
-        return stopping(e);
+        return stopping(s, e);
     g->next = s->waiting;
     s->waiting = g;
     return true;

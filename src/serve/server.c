@@ -151,7 +151,7 @@ static void run_call(void *arg, struct call *c)
     struct server *s = arg;
     struct api_error e = {0};
     if (!atomic_load(&s->model))
-        api_refuse(&e, ERR_CANCELLED, "", "the service is stopping before its model was loaded; ask again");
+        refuse_stopping(s, &e);
     else if (call_is_gone(c))
         api_refuse(&e, ERR_CANCELLED, "", "the client went away");
     if (e.err.kind == ERR_NONE) {

@@ -229,13 +229,17 @@ test("a load survives a token that ends and a bucket that is away for a second",
 });
 
 const lasting = {
-  "a range that is wrong twice": [onShards({ corrupt_byte: 7 }, 40), /bytes \d+-\d+: CRC32C [0-9a-f]{8}, expected/],
-  "a right that is taken away": [onShards({ status: 403 }, 40), /HTTP 403/],
+  "a range that is wrong twice": [onShards({ corrupt_byte: 7 }), /bytes \d+-\d+: CRC32C [0-9a-f]{8}, expected/],
+  "a right that is taken away": [onShards({ status: 403 }), /HTTP 403/],
 };
 for (const [name, [fault, says]] of Object.entries(lasting))
   test(`a load that ends with ${name} says so to who waits, and ends the service`, async () => {
-    const service = await begin({ fault });
-    const failed = await choices(service.client(), spoken).then(assert.fail, (e) => e);
+    const service = await begin();
+    const held = choices(service.client(), spoken).then(assert.fail, (e) => e);
+    await service.logged("weights are arriving");
+    await pause(500);
+    await emulator.faults(fault);
+    const failed = await held;
     assert.equal(failed.status, 503);
     assert.match(failed.message, /the model did not load: .*model-0000\d-of-00003\.safetensors/);
     assert.match(failed.message, says);

@@ -145,9 +145,10 @@ static bool check_head(struct call *c, const char *method)
     take_config(c);
     if (c->route->body == BODY_NONE)
         return true;
-    if (atomic_load(&c->server->stopping))
-        return refuse(c, 503, ERR_CANCELLED, NULL,
-                      "the service is stopping; ask again, another instance will answer");
+    if (atomic_load(&c->server->stopping)) {
+        refuse_stopping(c->server, &c->refusal);
+        return false;
+    }
     if (c->server->opt.gate && !atomic_load(&c->server->model)) {
         refuse_loading(c->server, &c->refusal);
         return false;

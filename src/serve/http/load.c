@@ -19,6 +19,15 @@ void refuse_loading(const struct server *s, struct api_error *e)
     api_refuse(e, ERR_TRANSIENT, "", "the model is not loaded yet (%s); try again in a moment", how_far);
 }
 
+void refuse_stopping(const struct server *s, struct api_error *e)
+{
+    struct err why = {0};
+    if (arrival_failed(s->opt.arrival, &why))
+        api_refuse(e, ERR_TRANSIENT, "", "the model did not load: %.900s", why.text);
+    else
+        api_refuse(e, ERR_CANCELLED, "", "the service is stopping; ask again, another instance will answer");
+}
+
 /* Without anybody who tells of it a load is there or not. */
 static json_t *bare_json(const struct server *s)
 {

@@ -56,6 +56,8 @@ const struct route *route_find(const char *method, const char *url, const char *
 bool server_is_loaded(const struct server *s);
 /* What to tell who comes too early: "the model is not loaded yet (43 %, …); …". */
 void refuse_loading(const struct server *s, struct api_error *e);
+/* What to tell who comes too late: that it is stopping, or why the model did not load. */
+void refuse_stopping(const struct server *s, struct api_error *e);
 
 void answer_load(struct call *c);          /* load.c */
 void answer_chat(struct call *c);          /* completion.c */
