@@ -31,13 +31,15 @@ static const char usage[] = //
     "  --ca FILE      its certificate\n"
     "  --copies DIR   on tmpfs: where everything is copied first, to compare\n"
     "  --pull CMD     bench_pull with its arguments: the yardstick of the unlimited line\n"
-    "  --rate MB/S    of the line; 0 for none (without this option: 125, 500, 1000 and none)\n"
+    "  --rate MB/S    only this line (without it: 125, 500, 1000 MB/s and one without a limit)\n"
+    "  --pull-only    only the comparison with --pull\n"
     "  --rounds N     (1) the best counts\n"
     "  --svg FILE     both timelines of the first rate, as a picture\n";
 
 struct options {
     const char *ferry, *ca, *copies, *pull, *svg;
     int port, rate, rounds;
+    bool pull_only;
 };
 
 /* A `ferry serve` and when it was started. */
@@ -85,11 +87,14 @@ static void pause_ms(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
+/* stdout is for rows. */
 static pid_t spawn(char *const *words)
 {
     pid_t pid = fork();
     if (pid != 0)
         return pid;
+    if (!freopen("/dev/null", "w", stdout))
+        _exit(127);
     execv(words[0], words);
     perror(words[0]);
     _exit(127);
@@ -410,12 +415,17 @@ static bool measure_pull(const struct options *o, const struct rows *rows, struc
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.rate = -1, .rounds = 1};
+    *o = (struct options){.rounds = 1};
     const struct option_row rows[] = {
-        {"ferry", OPTION_TEXT, &o->ferry},     {"port", OPTION_NUMBER, &o->port},
-        {"ca", OPTION_TEXT, &o->ca},           {"copies", OPTION_TEXT, &o->copies},
-        {"pull", OPTION_TEXT, &o->pull},       {"rate", OPTION_NUMBER, &o->rate},
-        {"rounds", OPTION_NUMBER, &o->rounds}, {"svg", OPTION_TEXT, &o->svg},
+        {"ferry", OPTION_TEXT, &o->ferry},
+        {"port", OPTION_NUMBER, &o->port},
+        {"ca", OPTION_TEXT, &o->ca},
+        {"copies", OPTION_TEXT, &o->copies},
+        {"pull", OPTION_TEXT, &o->pull},
+        {"rate", OPTION_NUMBER, &o->rate},
+        {"rounds", OPTION_NUMBER, &o->rounds},
+        {"svg", OPTION_TEXT, &o->svg},
+        {"pull-only", OPTION_FLAG, &o->pull_only},
     };
     return options_parse(argc, argv, rows, sizeof rows / sizeof *rows, NULL) && o->ferry && o->ca &&
            o->copies && o->port > 0 && o->rounds <= MAX_ROUNDS;
@@ -426,6 +436,8 @@ static bool measure(const struct options *o, struct err *e)
     static const int all[] = {125, 500, 1000, 0};
     struct rows rows;
     rows_begin(&rows, "coldstart");
+    if (o->pull_only && o->pull)
+        return measure_pull(o, &rows, e);
     if (o->rate > 0)
         return measure_rate(o, &rows, o->rate, o->svg, e);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

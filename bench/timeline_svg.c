@@ -129,7 +129,7 @@ static void draw(const struct canvas *c, const struct timelines *t)
     mark(c, y - 4, 2 * LANE, t->first_ms, "first token");
     y += 2 * LANE + 40;
     label(c, LEFT - 8, y + 15, "end", "copy, load, compute");
-    bar(c, y, 0, t->other.copied_ms, "#94a3b8", "copy");
+    bar(c, y, 0, t->other.copied_ms, "#64748b", "copy");
     bar(c, y, t->other.copied_ms, t->other.ready_ms, "#f59e0b", "load");
     bar(c, y, t->other.ready_ms, t->other.first_ms, "#2563eb", "compute");
     mark(c, y - 4, LANE, t->other.first_ms, "first token");
