@@ -297,24 +297,30 @@ static void name_rate(int rate, char out[32])
         snprintf(out, 32, "no limit");
 }
 
-static void print_limited(const struct rows *rows, int rate, const struct streamed *s)
+static void print_loaded(const struct rows *rows, int rate, const char *when, const json_t *load)
 {
     char name[32], setting[80];
-    double line_ms = needed_bytes(s->load) / (rate * 1e6) * 1e3, last = last_layer_ms(s->load);
+    double ms = number(load, "elapsed_ms");
     name_rate(rate, name);
-    snprintf(setting, sizeof setting, "first token behind the weights %s", name);
-    rows_ratio(rows, setting, s->first_ms * 1e-3, "s", (s->first_ms - last) / line_ms,
-               "bytes needed / rate and the last layer");
-    snprintf(setting, sizeof setting, "everything loaded %s", name);
-    rows_ratio(rows, setting, number(s->load, "elapsed_ms") * 1e-3, "s",
-               number(s->load, "elapsed_ms") / (number(s->load, "total") / (rate * 1e3)), "all bytes / rate");
+    snprintf(setting, sizeof setting, "everything loaded %s %s", when, name);
+    if (rate)
+        rows_ratio(rows, setting, ms * 1e-3, "s", ms / (number(load, "total") / (rate * 1e3)),
+                   "all bytes / rate");
+    else
+        rows_value(rows, setting, ms * 1e-3, "s");
 }
 
-static void print_unlimited(const struct rows *rows, const struct streamed *s)
+static void print_first(const struct rows *rows, int rate, const struct streamed *s)
 {
-    rows_value(rows, "first token behind the weights no limit", s->first_ms * 1e-3, "s");
-    rows_value(rows, "everything loaded behind a request no limit", number(s->load, "elapsed_ms") * 1e-3,
-               "s");
+    char name[32], setting[80];
+    double line_ms = rate ? needed_bytes(s->load) / (rate * 1e3) : 0, last = last_layer_ms(s->load);
+    name_rate(rate, name);
+    snprintf(setting, sizeof setting, "first token behind the weights %s", name);
+    if (rate)
+        rows_ratio(rows, setting, s->first_ms * 1e-3, "s", (s->first_ms - last) / line_ms,
+                   "bytes needed / rate and the last layer");
+    else
+        rows_value(rows, setting, s->first_ms * 1e-3, "s");
 }
 
 static void print_other(const struct rows *rows, int rate, const struct one_after_another *r,
@@ -352,13 +358,14 @@ static bool measure_rate(const struct options *o, const struct rows *rows, int r
         json_decref(better ? best.load : s.load);
         best = better ? s : best;
     }
-    ok = ok && run_one_after_another(o, &other, e);
-    if (ok && rate)
-        print_limited(rows, rate, &best);
-    else if (ok)
-        print_unlimited(rows, &best);
-    if (ok)
+    struct streamed unasked = {0};
+    ok = ok && run_one_after_another(o, &other, e) && run_streamed(o, false, &unasked, e);
+    if (ok) {
+        print_first(rows, rate, &best);
+        print_loaded(rows, rate, "beside an answer", best.load);
+        print_loaded(rows, rate, "unasked", unasked.load);
         print_other(rows, rate, &other, &best);
+    }
     if (ok && svg) {
         char name[32], title[200];
         name_rate(rate, name);
@@ -368,6 +375,7 @@ static bool measure_rate(const struct options *o, const struct rows *rows, int r
         const struct timelines both = {title, best.load, best.first_ms, other};
         ok = timeline_svg_write(svg, &both, e);
     }
+    json_decref(unasked.load);
     json_decref(best.load);
     throttle_free(t);
     return ok;
