@@ -267,7 +267,7 @@ enum dtype gguf_matrices(const struct gguf *g)
 /* Tensors go out in strips of TILE_ROWS rows; room for the widest. */
 struct strip {
     float *values;
-    void *tiles; /* encoded; what blocks are taken from */
+    void *tiles; /* of values */
     unsigned char *out;
 };
 
@@ -345,15 +345,21 @@ static void put_values(enum dtype stored, const float *values, size_t count, uns
     }
 }
 
-static bool make_strip(const struct item *t, struct strip *s, int row, int rows, struct err *e)
+/* What is stored as it comes; blocks only in another order. */
+static void keep(const struct item *t, int row, int rows, unsigned char *out)
+{
+    const struct tensor *m = t->slot->tensor;
+    const unsigned char *bytes = m->data;
+    if (dtype_is_blocks(m->dtype))
+        untile(t, bytes + (size_t)(row / TILE_ROWS) * blocks_strip_bytes(m->dtype, m->cols), rows, out);
+    else
+        memcpy(out, bytes + (size_t)row * row_bytes(m->dtype, m->cols), rows * row_bytes(m->dtype, m->cols));
+}
+
+static bool convert(const struct item *t, struct strip *s, int row, int rows, struct err *e)
 {
     const struct tensor *m = t->slot->tensor;
     size_t count = (size_t)rows * (size_t)m->cols;
-    if (dtype_is_blocks(m->dtype) && m->dtype == t->stored) {
-        const unsigned char *strips = m->data;
-        untile(t, strips + (size_t)(row / TILE_ROWS) * blocks_strip_bytes(m->dtype, m->cols), rows, s->out);
-        return true;
-    }
     read_values(m, row, rows, s->values);
     if (!check_values(t, s->values, row, (int)count, e))
         return false;
@@ -372,8 +378,11 @@ static bool write_item(const struct item *t, struct strip *s, pack_out_fn out, v
     size_t row_size = row_bytes(t->stored, m->cols);
     for (int row = 0; row < m->rows; row += TILE_ROWS) {
         int rows = m->rows - row < TILE_ROWS ? m->rows - row : TILE_ROWS;
-        if (!make_strip(t, s, row, rows, e) ||
-            !out(arg, t->begin + (uint64_t)row * row_size, s->out, (size_t)rows * row_size, e))
+        if (m->dtype == t->stored)
+            keep(t, row, rows, s->out);
+        else if (!convert(t, s, row, rows, e))
+            return false;
+        if (!out(arg, t->begin + (uint64_t)row * row_size, s->out, (size_t)rows * row_size, e))
             return false;
     }
     return true;
