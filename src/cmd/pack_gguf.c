@@ -57,16 +57,13 @@ static bool check_source(const char *text, struct arena *a, struct err *e)
                    text);
 }
 
-/* OUT.gguf and OUT-mmproj.gguf. */
+/* OUT.gguf and OUT-mmproj.gguf: always paths, so that "models/out.gguf" needs no "./". */
 static bool name_outputs(struct gguf_run *r, const char *out, struct err *e)
 {
     static const char ending[] = ".gguf";
     struct arena *a = r->s->arena;
     size_t n = strlen(out), stem = n - strlen(ending);
-    struct uri u;
-    if (!uri_parse(&u, out, a, e))
-        return false;
-    if (u.scheme != URI_LOCAL || n <= strlen(ending) || strcmp(out + stem, ending) != 0)
+    if (strstr(out, "://") || n <= strlen(ending) || strcmp(out + stem, ending) != 0)
         return err_set(e, ERR_USAGE, "%s: expected a file on this machine that ends in %s", out, ending);
     r->outputs[GGUF_LANGUAGE].path = out;
     r->outputs[GGUF_AUDIO].path = arena_printf(a, "%.*s-mmproj%s", (int)stem, out, ending);
