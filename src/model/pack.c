@@ -275,19 +275,6 @@ bool pack_encoder_begin(struct pack_encoder *n, const struct pack_tensor *t, str
            err_set(e, ERR_MEMORY, "tensor %s: no memory to encode it", t->slot->name);
 }
 
-static void widen(enum dtype t, const unsigned char *bytes, size_t count, float *out)
-{
-    if (t == DTYPE_F32) {
-        memcpy(out, bytes, count * sizeof *out);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint16_t half;
-        memcpy(&half, bytes + i * sizeof half, sizeof half);
-        out[i] = t == DTYPE_BF16 ? bf16_value(half) : f16_value(half);
-    }
-}
-
 /* Where the first value is that no block can hold. */
 static bool check_finite(const struct pack_encoder *n, size_t count, struct err *e)
 {
@@ -336,7 +323,7 @@ static bool encode_piece(struct pack_encoder *n, struct err *e)
     size_t count = n->filled / dtype_bytes(n->t->source);
     if (n->t->stored == n->t->source)
         return put_out(n, n->piece, n->filled, e);
-    widen(n->t->source, n->piece, count, n->values);
+    dtype_widen(n->t->source, n->piece, count, n->values);
     return dtype_is_blocks(n->t->stored) ? encode_strip(n, count, e) : encode_bf16(n, count, e);
 }
 
