@@ -281,10 +281,13 @@ static bool check_values(const struct pack_encoder *n, size_t count, struct err 
 {
     const float most = blocks_most(n->t->stored);
     size_t i = 0, cols = (size_t)n->t->slot->tensor->cols;
-    while (i < count && fabsf(n->values[i]) <= most)
-        i++;
-    if (i == count)
+    bool bad = false;
+    for (size_t k = 0; k < count; k++) /* without a way out, so that it becomes vectors */
+        bad |= !(fabsf(n->values[k]) <= most);
+    if (!bad)
         return true;
+    while (fabsf(n->values[i]) <= most)
+        i++;
     uint64_t row = (n->taken - n->filled) / row_bytes(n->t) + i / cols;
     return err_set(e, ERR_CORRUPT, "tensor %s: row %" PRIu64 ", column %zu is %g, which %s cannot hold",
                    n->t->slot->name, row, i % cols, (double)n->values[i], dtype_name(n->t->stored));
