@@ -335,8 +335,8 @@ INLINE void tile_q8(float *c, const uint8_t *const *rows, const float *d, const 
 }
 
 /* Asks for what these rows' part of the next piece is of its strips: a short prompt would else wait for
- * memory, and a burst of such requests for each other. (32 tokens, both cores of Zen 5: 560 Gop/s without, 610
- * in a burst, 780 spread out; 128 tokens: 1,080, 1,150, 1,310.) */
+ * memory, and a burst of such requests for each other. (32 tokens, both cores of Zen 5: 560 Gop/s without,
+ * 610 in a burst, 780 spread out; 128 tokens: 1,080, 1,150, 1,310.) */
 INLINE void ask_ahead(const uint8_t *const *row, int r, int count, int rows)
 {
     const size_t bytes = PIECE_BLOCKS / TILE_BLOCKS * Q8_TILE_BYTES;
