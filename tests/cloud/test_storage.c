@@ -302,6 +302,49 @@ static void buckets_are_made_read_and_changed(void **state)
     json_decref(body);
 }
 
+/* The first try changes the bucket and its answer is lost; the second finds the precondition broken. */
+static void patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted(void **state)
+{
+    static const struct {
+        const char *is;
+        bool ours;
+    } cases[] = {
+        {"{\"rule\":[{\"a\":1},{\"b\":2}]}", false},
+        {"{\"rule\":[{\"a\":2}]}", false},
+        {"{\"rule\":[],\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":{\"a\":1},\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"8\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":1}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":\"7\"}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\",\"since\":\"now\"},\"etag\":\"x\"}", true},
+    };
+    struct client *c = *state;
+    json_t *body = json_loads("{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":null}", 0, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        canned_answer(c->server, 503, NULL, "");
+        canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+        canned_answer(c->server, 200, NULL, cases[i].is);
+        json_t *json = bucket_patch(c->cloud, "model-bkt", 3, body, &e);
+        assert_int_equal(json != NULL, cases[i].ours);
+        if (!json)
+            expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+        json_decref(json);
+    }
+    json_decref(body);
+}
+
+static void patch_that_was_refused_at_once_is_not_ours(void **state)
+{
+    struct client *c = *state;
+    struct err e = {0};
+    json_t *body = json_loads("{\"a\":1}", 0, NULL);
+    canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+    assert_null(bucket_patch(c->cloud, "model-bkt", 3, body, &e));
+    expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+    json_decref(body);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, client_open, client_close)
@@ -321,6 +364,8 @@ int main(void)
         CASE(delete_keeps_to_its_generation),
         CASE(copy_goes_on_until_done),
         CASE(buckets_are_made_read_and_changed),
+        CASE(patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted),
+        CASE(patch_that_was_refused_at_once_is_not_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
