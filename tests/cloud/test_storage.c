@@ -215,6 +215,22 @@ static void put_whose_answer_was_lost_has_worked_when_the_object_is_ours(void **
     expect_error(&e, ERR_BUSY, "HTTP 412");
 }
 
+/* Then it is libcurl that sends it again. */
+static void put_whose_answer_was_lost_with_its_kept_connection_has_worked(void **state)
+{
+    struct client *c = *state;
+    struct storage_put p = nine(STORAGE_ABSENT);
+    struct object o;
+    struct err e = {0};
+    canned_kept(c->server, 200, OBJECT);
+    canned_raw(c->server, "");
+    canned_answer(c->server, 412, NULL, "");
+    canned_answer(c->server, 200, NULL, OBJECT);
+    assert_true(storage_stat(c->cloud, "model-bkt", "x", c->arena, &o, &e));
+    assert_true(storage_put(c->cloud, &p, c->arena, &o, &e));
+    assert_int_equal(canned_count(c->server), 4);
+}
+
 static void object_that_was_there_before_is_not_ours(void **state)
 {
     struct client *c = *state;
@@ -359,6 +375,7 @@ int main(void)
         CASE(stop_ends_a_read),
         CASE(small_object_goes_in_one_request_with_its_checksum),
         CASE(put_whose_answer_was_lost_has_worked_when_the_object_is_ours),
+        CASE(put_whose_answer_was_lost_with_its_kept_connection_has_worked),
         CASE(object_that_was_there_before_is_not_ours),
         CASE(object_that_differs_from_what_was_sent_is_told),
         CASE(delete_keeps_to_its_generation),
