@@ -24,7 +24,6 @@ struct copy {
     uint32_t part_bytes;
     int parts;
     bool hashed;  /* somebody wants its sha256: parts wait for their turn to be hashed */
-    bool resumed; /* what is sent goes on from an earlier run */
     bool ordered; /* the target wants its parts in order: they wait for their turn to be stored too */
 
     /* while it is open */
@@ -42,6 +41,7 @@ struct copy {
         int carried, left; /* parts with a worker; parts that are not stored yet */
         int tries;
         bool failed;
+        bool gone; /* what was sent: the upload ended before it was sealed, by this run or an earlier one */
         struct err problem;
         uint64_t done; /* bytes counted in the transfer's bytes_done */
     } locked;
