@@ -386,6 +386,25 @@ static void upload_that_is_gone_for_good_is_told(void **state)
     assert_int_equal(scratch_run(s, "cat", B "/large"), 1);
 }
 
+/* Of a small file and a large one, by the crc32c that the bucket says. */
+static void bytes_that_arrive_changed_are_fetched_again(void **state)
+{
+    struct scratch *s = *state;
+    static const size_t sizes[] = {1000, 20000003};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        scratch_file("from", sizes[i], 3);
+        scratch_ok(s, "cp", "from", B "/from");
+        emulator_faults(&s->emulator, "corrupt-byte-while-reading");
+        scratch_ok(s, "cp", B "/from", "back");
+        scratch_same("from", "back");
+        emulator_faults(&s->emulator, "corrupt-byte-always");
+        assert_int_equal(scratch_run(s, "cp", B "/from", "wrong"), 1);
+        assert_non_null(strstr(s->last.err, "ferry: cp: from: crc32c of what arrived is "));
+        assert_false(scratch_exists("wrong"));
+        emulator_faults(&s->emulator, NULL);
+    }
+}
+
 static char *ferry;
 static struct scratch scratch;
 
@@ -423,6 +442,7 @@ int main(int argc, char **argv)
         test(interrupted_copy_says_how_to_go_on),
         test(upload_that_is_gone_in_the_middle_begins_anew),
         test(upload_that_is_gone_for_good_is_told),
+        test(bytes_that_arrive_changed_are_fetched_again),
     };
     if (argc != 2)
         return 2;

@@ -97,6 +97,9 @@ int copy_part_ranges(const struct transfer *t, uint64_t bytes);
 void copy_range_crcs(const struct transfer *t, const void *bytes, size_t size, uint32_t *ranges);
 uint32_t copy_combine(const struct transfer *t, const uint32_t *ranges, uint64_t bytes);
 
+/* The CRC of the whole is what the source says, if it says one. */
+bool copy_is_source(const struct copy *c, uint32_t crc, struct err *e);
+
 /* The journal's last words on a file: all is stored and verified, now it appears. */
 bool copy_sealing(struct transfer *t, struct copy *c, uint32_t crc, struct err *e);
 /* It has appeared. */
