@@ -150,7 +150,7 @@ struct attempt {
     struct token_source *tokens; /* NULL: no bearer */
     char token[TOKEN_MAX_BYTES];
     bool renewed; /* a 401 was answered already */
-    int sent;     /* requests that went out */
+    int sent;     /* requests that went out, those that libcurl sent again by itself among them */
 };
 
 /* A place for one more header. */
@@ -186,8 +186,9 @@ static bool send_once(struct attempt *t, struct http_reply *r, struct err *e)
         *r = (struct http_reply){0};
         if (t->tokens && !token_get(t->tokens, t->token, e))
             return false;
-        t->sent++;
-        if (!http_send(t->c->http, &t->q, r, e))
+        bool answered = http_send(t->c->http, &t->q, r, e);
+        t->sent += 1 + r->resent;
+        if (!answered)
             return false;
         if (r->status != 401 || !t->tokens || t->renewed || !token_refused(t->tokens, t->token))
             return true;

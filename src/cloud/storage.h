@@ -122,6 +122,7 @@ bool resumable_cancel(struct cloud *c, const char *session, struct err *e);
 /* The bucket as JSON (storage-v1 "Bucket"); NULL with *e set. */
 json_t *bucket_get(struct cloud *c, const char *bucket, struct err *e);
 json_t *bucket_create(struct cloud *c, const char *project, const json_t *body, struct err *e);
+/* A 412 after a try whose answer was lost is success when the bucket is as body wants it. */
 json_t *bucket_patch(struct cloud *c, const char *bucket, int64_t if_metageneration, const json_t *body,
                      struct err *e);
 

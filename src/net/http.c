@@ -35,6 +35,7 @@ struct exchange {
     size_t problem_size;
     bool head_ended; /* the empty line behind the headers was there */
     bool stopped, stalled;
+    int requests;      /* that went out */
     curl_off_t moved;  /* bytes of both bodies when last looked */
     uint64_t moved_ns; /* when they last became more */
 };
@@ -133,6 +134,16 @@ static size_t take_header(char *bytes, size_t one, size_t size, void *arg)
         x->head_ended = true;
     x->moved_ns = clock_ns();
     return size;
+}
+
+/* libcurl's callback before a request goes out. On a kept connection that ends it sends a second one by
+ * itself. */
+static int count_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct exchange *x = arg;
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    x->requests++;
+    return CURL_PREREQFUNC_OK;
 }
 
 static int seconds_or(int seconds, int usual)
@@ -291,6 +302,8 @@ static void set_callbacks(struct exchange *x)
     x->api->setopt(x->curl, CURLOPT_WRITEDATA, x);
     x->api->setopt(x->curl, CURLOPT_HEADERFUNCTION, take_header);
     x->api->setopt(x->curl, CURLOPT_HEADERDATA, x);
+    x->api->setopt(x->curl, CURLOPT_PREREQFUNCTION, count_request);
+    x->api->setopt(x->curl, CURLOPT_PREREQDATA, x);
 }
 
 /* A body is sent from where it lies. PUT, POST and PATCH without one say so: Content-Length: 0. */
@@ -340,6 +353,7 @@ static bool read_reply(const struct exchange *x, struct err *e)
     x->api->getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
     x->api->getinfo(x->curl, CURLINFO_RETRY_AFTER, &wait);
     r->status = (int)status;
+    r->resent = x->requests > 1 ? x->requests - 1 : 0;
     r->retry_after_seconds = wait > 86400 ? 86400 : (int)wait;
     copy_info(x, CURLINFO_CONTENT_TYPE, r->content_type, sizeof r->content_type);
     if (copy_info(x, CURLINFO_REDIRECT_URL, r->location, sizeof r->location))

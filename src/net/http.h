@@ -69,6 +69,9 @@ enum { HTTP_HEADER_BYTES = 8192 };
 
 struct http_reply {
     int status;
+    /* How often it was sent again because a kept connection ended without a byte of an answer; the first may
+     * have been carried out all the same. */
+    int resent;
     size_t size;             /* bytes of body that came (of a 2xx answer) */
     int retry_after_seconds; /* 0 when the answer did not say */
     char content_type[96];

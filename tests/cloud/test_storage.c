@@ -215,6 +215,22 @@ static void put_whose_answer_was_lost_has_worked_when_the_object_is_ours(void **
     expect_error(&e, ERR_BUSY, "HTTP 412");
 }
 
+/* Then it is libcurl that sends it again. */
+static void put_whose_answer_was_lost_with_its_kept_connection_has_worked(void **state)
+{
+    struct client *c = *state;
+    struct storage_put p = nine(STORAGE_ABSENT);
+    struct object o;
+    struct err e = {0};
+    canned_kept(c->server, 200, OBJECT);
+    canned_raw(c->server, "");
+    canned_answer(c->server, 412, NULL, "");
+    canned_answer(c->server, 200, NULL, OBJECT);
+    assert_true(storage_stat(c->cloud, "model-bkt", "x", c->arena, &o, &e));
+    assert_true(storage_put(c->cloud, &p, c->arena, &o, &e));
+    assert_int_equal(canned_count(c->server), 4);
+}
+
 static void object_that_was_there_before_is_not_ours(void **state)
 {
     struct client *c = *state;
@@ -302,6 +318,49 @@ static void buckets_are_made_read_and_changed(void **state)
     json_decref(body);
 }
 
+/* The first try changes the bucket and its answer is lost; the second finds the precondition broken. */
+static void patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted(void **state)
+{
+    static const struct {
+        const char *is;
+        bool ours;
+    } cases[] = {
+        {"{\"rule\":[{\"a\":1},{\"b\":2}]}", false},
+        {"{\"rule\":[{\"a\":2}]}", false},
+        {"{\"rule\":[],\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":{\"a\":1},\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"8\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":1}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":\"7\"}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\",\"since\":\"now\"},\"etag\":\"x\"}", true},
+    };
+    struct client *c = *state;
+    json_t *body = json_loads("{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":null}", 0, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        canned_answer(c->server, 503, NULL, "");
+        canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+        canned_answer(c->server, 200, NULL, cases[i].is);
+        json_t *json = bucket_patch(c->cloud, "model-bkt", 3, body, &e);
+        assert_int_equal(json != NULL, cases[i].ours);
+        if (!json)
+            expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+        json_decref(json);
+    }
+    json_decref(body);
+}
+
+static void patch_that_was_refused_at_once_is_not_ours(void **state)
+{
+    struct client *c = *state;
+    struct err e = {0};
+    json_t *body = json_loads("{\"a\":1}", 0, NULL);
+    canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+    assert_null(bucket_patch(c->cloud, "model-bkt", 3, body, &e));
+    expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+    json_decref(body);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, client_open, client_close)
@@ -316,11 +375,14 @@ int main(void)
         CASE(stop_ends_a_read),
         CASE(small_object_goes_in_one_request_with_its_checksum),
         CASE(put_whose_answer_was_lost_has_worked_when_the_object_is_ours),
+        CASE(put_whose_answer_was_lost_with_its_kept_connection_has_worked),
         CASE(object_that_was_there_before_is_not_ours),
         CASE(object_that_differs_from_what_was_sent_is_told),
         CASE(delete_keeps_to_its_generation),
         CASE(copy_goes_on_until_done),
         CASE(buckets_are_made_read_and_changed),
+        CASE(patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted),
+        CASE(patch_that_was_refused_at_once_is_not_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -342,6 +342,69 @@ static void interrupted_copy_says_how_to_go_on(void **state)
     assert_true(emulator_count(&s->emulator, "GET", "*alt=media*", 0).sent < 60000000);
 }
 
+#define NO_MULTIPART "{\"query\":\"uploads*\",\"times\":0,\"do\":{\"status\":501}}"
+#define PUT_FAILS(which, n, times, what)                                                                     \
+    "{\"method\":\"PUT\",\"query\":\"*" which "*\",\"from\":" n ",\"times\":" times ",\"do\":{" what "}}"
+
+/* A session lives a week and may end before; the bucket's rules remove a multipart upload. */
+static void upload_that_is_gone_in_the_middle_begins_anew(void **state)
+{
+    struct scratch *s = *state;
+    static const struct {
+        const char *faults;
+        int status;
+    } cases[] = {
+        {NO_MULTIPART "," PUT_FAILS("upload_id=", "2", "1", "\"forget_session\":410"), 410},
+        {NO_MULTIPART "," PUT_FAILS("upload_id=", "3", "1", "\"forget_session\":404"), 404},
+        {PUT_FAILS("partNumber=3", "1", "1", "\"status\":404"), 404},
+    };
+    scratch_file("large", 20000003, 3);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char faults[500];
+        snprintf(faults, sizeof faults, "{\"faults\":[%s]}", cases[i].faults);
+        emulator_faults(&s->emulator, faults);
+        emulator_log_clear(&s->emulator);
+        scratch_ok(s, "cp", "large", B "/large");
+        emulator_faults(&s->emulator, NULL);
+        scratch_ok(s, "cp", B "/large", "back");
+        scratch_same("large", "back");
+        assert_int_equal(emulator_count(&s->emulator, "PUT", NULL, cases[i].status).requests, 1);
+    }
+}
+
+/* A file gets one more chance, not more. */
+static void upload_that_is_gone_for_good_is_told(void **state)
+{
+    struct scratch *s = *state;
+    scratch_file("large", 20000003, 3);
+    emulator_faults(&s->emulator, "{\"faults\":[" NO_MULTIPART
+                                  "," PUT_FAILS("upload_id=", "1", "0", "\"status\":410") "]}");
+    assert_int_equal(scratch_run(s, "cp", "large", B "/large"), 1);
+    assert_string_equal(s->last.err, "ferry: cp: large: " B "/large: upload session: HTTP 410: the upload "
+                                     "session is gone\n");
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*uploadType=resumable*", 200).requests, 2);
+    assert_int_equal(scratch_run(s, "cat", B "/large"), 1);
+}
+
+/* Of a small file and a large one, by the crc32c that the bucket says. */
+static void bytes_that_arrive_changed_are_fetched_again(void **state)
+{
+    struct scratch *s = *state;
+    static const size_t sizes[] = {1000, 20000003};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        scratch_file("from", sizes[i], 3);
+        scratch_ok(s, "cp", "from", B "/from");
+        emulator_faults(&s->emulator, "corrupt-byte-while-reading");
+        scratch_ok(s, "cp", B "/from", "back");
+        scratch_same("from", "back");
+        emulator_faults(&s->emulator, "corrupt-byte-always");
+        assert_int_equal(scratch_run(s, "cp", B "/from", "wrong"), 1);
+        assert_non_null(strstr(s->last.err, "ferry: cp: from: crc32c of what arrived is "));
+        assert_false(scratch_exists("wrong"));
+        emulator_faults(&s->emulator, NULL);
+    }
+}
+
 static char *ferry;
 static struct scratch scratch;
 
@@ -377,6 +440,9 @@ int main(int argc, char **argv)
         test(name_that_would_leave_the_folder_is_refused),
         test(one_file_that_fails_does_not_stop_the_others),
         test(interrupted_copy_says_how_to_go_on),
+        test(upload_that_is_gone_in_the_middle_begins_anew),
+        test(upload_that_is_gone_for_good_is_told),
+        test(bytes_that_arrive_changed_are_fetched_again),
     };
     if (argc != 2)
         return 2;

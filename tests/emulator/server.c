@@ -60,8 +60,8 @@ static enum MHD_Result note_argument(void *arg, enum MHD_ValueKind kind, const c
                             value ? value : "");
     if (x->argument_count < MAX_QUERY)
         x->arguments[x->argument_count++] =
-            (struct pair){decode_percent(x->arena, name, strlen(name), true),
-                          value ? decode_percent(x->arena, value, strlen(value), true) : ""};
+            (struct api_argument){decode_percent(x->arena, name, strlen(name), true),
+                                  value ? decode_percent(x->arena, value, strlen(value), true) : ""};
     return MHD_YES;
 }
 
@@ -105,6 +105,39 @@ static void strike_head(struct exchange *x)
         atomic_store(&s->clock_offset, fault_number(x->fault, "clock_offset_seconds", 0));
 }
 
+/* What no description tells: the bytes of a session. */
+static bool is_of_session(const struct exchange *x)
+{
+    return argument(x, "upload_id") && strcmp(x->method, "POST") != 0;
+}
+
+/* Method, path and query, whatever a fault will make of it. False: e says what is wrong. */
+static bool describe(struct exchange *x, struct err *e)
+{
+    const char *method = strcmp(x->method, "HEAD") != 0 ? x->method : "GET";
+    if (strcmp(x->host, "main") != 0 || is_of_session(x))
+        return true;
+    switch (api_find(x->service->apis, method, x->path, &x->call)) {
+    case API_NONE:
+        return true;
+    case API_UNKNOWN:
+        return err_set(e, ERR_NOT_FOUND, "no method of the API: %s %s", x->method, x->path);
+    case API_METHOD:
+        break;
+    }
+    return api_check_query(&x->call, x->arguments, x->argument_count, e);
+}
+
+/* The body of a call, when it is there as a whole. */
+static void check_body(struct exchange *x)
+{
+    struct err e = {0};
+    if (x->call.id && x->body.sink == SINK_MEMORY &&
+        !api_check_body(&x->call, request_header(x, "Content-Type"), x->body.bytes, x->body.size, &x->json,
+                        &e))
+        refuse_invalid(x, &e);
+}
+
 /* A fault's own status instead of the real answer; one with "after_bytes" lets the request begin. */
 static bool fault_answers_alone(const struct exchange *x)
 {
@@ -114,17 +147,18 @@ static bool fault_answers_alone(const struct exchange *x)
 
 static void exchange_begin(struct exchange *x)
 {
+    struct err e = {0};
+    bool valid = describe(x, &e), alone;
     strike_head(x);
     x->route = route_find(x);
-    if (fault_answers_alone(x)) {
-        x->body.sink = SINK_NOTHING;
-        return;
-    }
-    if (!x->route)
+    alone = fault_answers_alone(x);
+    if (!alone && !x->route)
         fail_json(x, 404, "notFound", "Not Found: %s %s", x->method, x->path);
-    else if (x->route->begin)
+    else if (!alone && x->route->begin)
         x->route->begin(x);
-    if (x->answer.status)
+    if (!valid)
+        refuse_invalid(x, &e);
+    if (alone || x->answer.status)
         x->body.sink = SINK_NOTHING;
 }
 
@@ -376,6 +410,8 @@ static enum MHD_Result send_answer(struct exchange *x)
 static enum MHD_Result exchange_finish(struct exchange *x)
 {
     bool cut = x->body.cut;
+    if (!cut)
+        check_body(x);
     if (!fault_answers_alone(x) && !x->answer.status && !cut)
         x->route->finish(x);
     /* "after_bytes" with a body stalls in the middle of it instead */
@@ -393,11 +429,12 @@ static enum MHD_Result exchange_finish(struct exchange *x)
 static void log_exchange(const struct exchange *x, bool complete)
 {
     const char *query = x->query;
-    json_t *line =
-        json_pack("{s:s,s:s,s:o,s:i,s:I,s:I,s:b,s:s?,s:O}", "host", x->host, "method", x->method, "path",
-                  json_string(arena_printf(x->arena, "%s%s%s", x->path, *query ? "?" : "", query)), "status",
-                  x->answer.status, "body", (json_int_t)x->body.received, "sent", (json_int_t)x->answer.sent,
-                  "complete", complete, "fault", fault_text(x->fault, "name"), "headers", x->headers);
+    json_t *line = json_pack(
+        "{s:s,s:s,s:o,s:i,s:I,s:I,s:b,s:s?,s:O,s:s?,s:O*,s:s?}", "host", x->host, "method", x->method, "path",
+        json_string(arena_printf(x->arena, "%s%s%s", x->path, *query ? "?" : "", query)), "status",
+        x->answer.status, "body", (json_int_t)x->body.received, "sent", (json_int_t)x->answer.sent,
+        "complete", complete, "fault", fault_text(x->fault, "name"), "headers", x->headers, "call",
+        x->call.id, "json", x->json, "invalid", x->invalid);
     char *text = json_dumps(line, JSON_COMPACT);
     if (text && strncmp(x->path, "/emulator/", 10)) {
         size_t size = strlen(text);
@@ -437,6 +474,7 @@ static void exchange_free(struct exchange *x, bool complete)
     world_unlock(s->world);
     log_exchange(x, complete);
     json_decref(x->headers);
+    json_decref(x->json);
     json_decref(x->fault);
     free(x->body.bytes);
     arena_free(x->arena);

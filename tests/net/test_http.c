@@ -151,6 +151,26 @@ static void answer_longer_than_the_room_is_refused(void **state)
     assert_int_equal(into[7], '-');
 }
 
+/* The server may have done what was asked before it broke the connection, and libcurl asks again. */
+static void request_sent_again_on_a_new_connection_is_counted(void **state)
+{
+    struct peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .end = PEER_RESET, .kept = 2};
+    static const int resent[] = {0, 0, 1, 0, 1};
+    struct http_request q = {.method = "POST", .body = "x", .body_size = 1};
+    char url[200];
+    peer_start(&p);
+    peer_url(&p, "/x", url);
+    q.url = url;
+    for (size_t i = 0; i < sizeof resent / sizeof *resent; i++) {
+        struct http_reply r;
+        struct err e = {0};
+        assert_true(http_send(*state, &q, &r, &e));
+        assert_int_equal(r.resent, resent[i]);
+    }
+    peer_stop(&p);
+    assert_int_equal(p.locked.requests, 7);
+}
+
 static void what_came_before_a_break_is_counted(void **state)
 {
     char into[10] = "---------";
@@ -414,6 +434,7 @@ int main(void)
         cmocka_unit_test(answers_of_every_kind_are_told_apart),
         cmocka_unit_test(body_goes_into_the_callers_memory),
         cmocka_unit_test(answer_longer_than_the_room_is_refused),
+        cmocka_unit_test(request_sent_again_on_a_new_connection_is_counted),
         cmocka_unit_test(what_came_before_a_break_is_counted),
         cmocka_unit_test(problem_is_kept_apart_from_the_room),
         cmocka_unit_test(headers_are_found_by_name),

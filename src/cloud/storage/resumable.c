@@ -89,7 +89,7 @@ static bool judge(const struct http_reply *r, uint64_t total, uint64_t *held, bo
         return range_held_parse(http_header(r, "range", text, sizeof text), held) ||
                err_set(e, ERR_CORRUPT, "an upload session that holds \"%.60s\"", text);
     if (r->status == 404 || r->status == 410 || r->status == 499)
-        return err_set(e, ERR_NOT_FOUND, "HTTP %d: the upload session is gone; it begins anew", r->status);
+        return err_set(e, ERR_NOT_FOUND, "HTTP %d: the upload session is gone", r->status);
     return cloud_explain(r, e);
 }
 

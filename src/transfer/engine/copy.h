@@ -24,7 +24,6 @@ struct copy {
     uint32_t part_bytes;
     int parts;
     bool hashed;  /* somebody wants its sha256: parts wait for their turn to be hashed */
-    bool resumed; /* what is sent goes on from an earlier run */
     bool ordered; /* the target wants its parts in order: they wait for their turn to be stored too */
 
     /* while it is open */
@@ -42,6 +41,7 @@ struct copy {
         int carried, left; /* parts with a worker; parts that are not stored yet */
         int tries;
         bool failed;
+        bool gone; /* what was sent: the upload ended before it was sealed, by this run or an earlier one */
         struct err problem;
         uint64_t done; /* bytes counted in the transfer's bytes_done */
     } locked;
@@ -96,6 +96,9 @@ uint64_t copy_part_size(const struct copy *c, int part);
 int copy_part_ranges(const struct transfer *t, uint64_t bytes);
 void copy_range_crcs(const struct transfer *t, const void *bytes, size_t size, uint32_t *ranges);
 uint32_t copy_combine(const struct transfer *t, const uint32_t *ranges, uint64_t bytes);
+
+/* The CRC of the whole is what the source says, if it says one. */
+bool copy_is_source(const struct copy *c, uint32_t crc, struct err *e);
 
 /* The journal's last words on a file: all is stored and verified, now it appears. */
 bool copy_sealing(struct transfer *t, struct copy *c, uint32_t crc, struct err *e);

@@ -213,7 +213,6 @@ bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct a
         return true;
     if (!make_room(t, c, e))
         return false;
-    c->resumed = c->upload != NULL;
     bool ok = c->upload ? go_on(t, c, k, e) : begin_anew(t, c, &spec, e);
     c->ordered = ok && upload_ordered(c->upload);
     return ok;

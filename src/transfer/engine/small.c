@@ -3,13 +3,11 @@
 
 #include <stdlib.h>
 
-/* Read and found to be what the source says. */
-static bool fetch(struct transfer *t, struct copy *c, struct worker *w, struct err *e)
+/* Read, and the CRCs of its ranges. */
+static bool read_whole(struct transfer *t, struct copy *c, struct worker *w, struct err *e)
 {
-    const struct entry *source = &c->job.source;
-    size_t size = (size_t)source->size;
-    struct digest d = {0};
-    if (size && !store_read(c->job.from, source, 0, size, w->buffer, NULL, e))
+    size_t size = (size_t)c->job.source.size;
+    if (size && !store_read(c->job.from, &c->job.source, 0, size, w->buffer, NULL, e))
         return false;
     c->range_count = copy_part_ranges(t, size);
     if (!c->ranges)
@@ -17,14 +15,27 @@ static bool fetch(struct transfer *t, struct copy *c, struct worker *w, struct e
     if (!c->ranges)
         return err_set(e, ERR_MEMORY, "no memory for checksums");
     copy_range_crcs(t, w->buffer, size, c->ranges);
+    return true;
+}
+
+static bool hash_whole(struct copy *c, const struct worker *w, struct err *e)
+{
+    struct digest d = {0};
     if (!c->hashed)
         return true;
-    bool ok = digest_start(&d, source, "", e);
+    bool ok = digest_start(&d, &c->job.source, "", e);
     if (ok)
-        digest_add(&d, w->buffer, size);
-    ok = ok && digest_end(&d, source, c->out.sha256, e);
+        digest_add(&d, w->buffer, (size_t)c->job.source.size);
+    ok = ok && digest_end(&d, &c->job.source, c->out.sha256, e);
     digest_clear(&d);
     return ok;
+}
+
+/* Read and found to be what the source says. */
+static bool fetch(struct transfer *t, struct copy *c, struct worker *w, struct err *e)
+{
+    return read_whole(t, c, w, e) && hash_whole(c, w, e) &&
+           copy_is_source(c, copy_combine(t, c->ranges, c->job.source.size), e);
 }
 
 static bool begin(struct transfer *t, struct copy *c, struct err *e)
