@@ -386,6 +386,19 @@ static void upload_that_is_gone_for_good_is_told(void **state)
     assert_int_equal(scratch_run(s, "cat", B "/large"), 1);
 }
 
+static void wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file(void **state)
+{
+    struct scratch *s = *state;
+    assert_int_equal(scratch_run_with(s, "through a pipe\n", "cp", "-", B "/pipe"), 0);
+    emulator_faults(&s->emulator, "corrupt-byte-always");
+    assert_int_equal(scratch_run(s, "cat", B "/pipe"), 1);
+    assert_string_equal(s->last.out, "");
+    assert_non_null(strstr(s->last.err, "the end is held back\n"));
+    assert_int_equal(scratch_run(s, "cp", B "/pipe", "-"), 1);
+    assert_string_equal(s->last.out, "");
+    emulator_faults(&s->emulator, NULL);
+}
+
 /* Of a small file and a large one, by the crc32c that the bucket says. */
 static void bytes_that_arrive_changed_are_fetched_again(void **state)
 {
@@ -442,6 +455,7 @@ int main(int argc, char **argv)
         test(interrupted_copy_says_how_to_go_on),
         test(upload_that_is_gone_in_the_middle_begins_anew),
         test(upload_that_is_gone_for_good_is_told),
+        test(wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file),
         test(bytes_that_arrive_changed_are_fetched_again),
     };
     if (argc != 2)
