@@ -97,26 +97,6 @@ static void dry_run_says_what_would_be_copied(void **state)
     json_decref(plan);
 }
 
-static void killed_at_any_moment_it_goes_on(void **state)
-{
-    struct scratch *s = *state;
-    static struct outcome o;
-    make_repository();
-    emulator_faults(&s->emulator, "slow");
-    for (int i = 0; i < 8; i++) {
-        struct program p;
-        program_start(&p, s->ferry, (const char *const[]){"stage", "owner/name", B "/m", "-w", "2", NULL});
-        usleep((useconds_t)(80000 + 70000 * i));
-        kill(p.pid, SIGKILL);
-        program_finish(&p, NULL, &o);
-        assert_int_equal(o.code, 128 + SIGKILL);
-        assert_int_equal(scratch_run(s, "stage", "--check", B "/m"), 1); /* never half of it looks whole */
-    }
-    emulator_faults(&s->emulator, NULL);
-    scratch_ok(s, "stage", "owner/name", B "/m");
-    expect_staged(s, B "/m");
-}
-
 static void interrupted_it_says_how_to_go_on(void **state)
 {
     struct scratch *s = *state;
@@ -331,12 +311,17 @@ static int end(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        test(model_is_staged_whole_and_once),          test(folder_here_is_a_target_too),
-        test(dry_run_says_what_would_be_copied),       test(killed_at_any_moment_it_goes_on),
-        test(interrupted_it_says_how_to_go_on),        test(each_refusal_says_what_to_do),
-        test(other_commit_is_replaced_only_when_told), test(check_finds_what_is_wrong_and_stage_repairs_it),
-        test(changed_byte_is_found_by_deep_alone),     test(faults_on_the_way_end_well),
-        test(faults_that_stay_end_in_a_clear_line),    test(bucket_is_created_shown_and_set_right),
+        test(model_is_staged_whole_and_once),
+        test(folder_here_is_a_target_too),
+        test(dry_run_says_what_would_be_copied),
+        test(interrupted_it_says_how_to_go_on),
+        test(each_refusal_says_what_to_do),
+        test(other_commit_is_replaced_only_when_told),
+        test(check_finds_what_is_wrong_and_stage_repairs_it),
+        test(changed_byte_is_found_by_deep_alone),
+        test(faults_on_the_way_end_well),
+        test(faults_that_stay_end_in_a_clear_line),
+        test(bucket_is_created_shown_and_set_right),
     };
     if (argc != 2)
         return 2;

@@ -316,14 +316,15 @@ static void corrupt(const struct exchange *x, uint64_t at, char *bytes, ssize_t 
         bytes[where - (int64_t)at] ^= (char)0xff;
 }
 
-/* At most so many bytes now; sleeps for what it lets through. */
+/* At most so many bytes now; sleeps as long as they take. */
 static size_t throttle(const struct exchange *x, size_t room)
 {
     int64_t rate = fault_number(x->fault, "bytes_per_second", 0);
     if (rate <= 0)
         return room;
     size_t n = (size_t)(rate / 50 + 1) < room ? (size_t)(rate / 50 + 1) : room;
-    nanosleep(&(struct timespec){0, 20000000}, NULL);
+    uint64_t ns = (uint64_t)n * 1000000000 / (uint64_t)rate;
+    nanosleep(&(struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)}, NULL);
     return n;
 }
 
