@@ -61,7 +61,7 @@ static void print_leaf(char *out, size_t room, const char *source, const char *t
     snprintf(out, room, "%s-%.16s", word, hex);
 }
 
-static bool find_place(struct journal *j, const char *source, const char *target, struct err *e)
+static bool name_place(struct journal *j, const char *source, const char *target, struct err *e)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char leaf[80];
@@ -73,9 +73,8 @@ static bool find_place(struct journal *j, const char *source, const char *target
         n = snprintf(j->path, sizeof j->path, "%s/.local/state/ferry/%s", home, leaf);
     else
         return err_set(e, ERR_USAGE, "no place for the journal of the copy: set HOME or XDG_STATE_HOME");
-    if (n >= (int)sizeof j->path)
-        return err_set(e, ERR_USAGE, "the path of the folder for journals is too long");
-    return make_folders(j->path, e);
+    return n < (int)sizeof j->path ||
+           err_set(e, ERR_USAGE, "the path of the folder for journals is too long");
 }
 
 /* --- opening --- */
@@ -206,11 +205,17 @@ struct journal *journal_open(const char *source, const char *target, struct err 
     }
     j->fd = -1;
     pthread_mutex_init(&j->locked.mutex, NULL);
-    if (find_place(j, source, target, e) && open_locked(j, e) && read_lines(j, e) &&
-        check_pair(j, source, target, e))
+    if (name_place(j, source, target, e) && make_folders(j->path, e) && open_locked(j, e) &&
+        read_lines(j, e) && check_pair(j, source, target, e))
         return j;
     journal_close(j);
     return NULL;
+}
+
+bool journal_exists(const char *source, const char *target)
+{
+    struct journal j;
+    return name_place(&j, source, target, NULL) && access(j.path, F_OK) == 0;
 }
 
 void journal_close(struct journal *j)

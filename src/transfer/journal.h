@@ -69,8 +69,9 @@ struct journal_file {
 /* Opens or makes the journal of this pair; reads what is there. NULL with *e set: ERR_BUSY when another
  * process has it, ERR_IO. */
 struct journal *journal_open(const char *source, const char *target, struct err *e);
-void journal_close(struct journal *j);                 /* NULL is fine */
-bool journal_remove(struct journal *j, struct err *e); /* all is done: deletes and closes */
+bool journal_exists(const char *source, const char *target); /* a copy of this pair was begun and not ended */
+void journal_close(struct journal *j);                       /* NULL is fine */
+bool journal_remove(struct journal *j, struct err *e);       /* all is done: deletes and closes */
 const char *journal_path(const struct journal *j);
 const char *journal_leaf(const struct journal *j); /* the last part of the path */
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -418,6 +419,81 @@ static void bytes_that_arrive_changed_are_fetched_again(void **state)
     }
 }
 
+/* The folder that was to be its new name is there by then, and does not become the folder it is put in. */
+static void killed_copy_of_a_folder_goes_on_under_its_name(void **state)
+{
+    static const char *const targets[] = {"new", B "/new"};
+    struct scratch *s = *state;
+    static struct outcome o;
+    struct program p;
+    scratch_file("dir/large", 40000000, 3);
+    scratch_text("dir/a", "a");
+    scratch_ok(s, "cp", "-r", "dir", B "/dir");
+    emulator_faults(&s->emulator, "slow");
+    for (int i = 0; i < 2; i++) {
+        const char *const words[] = {"cp", "-r", B "/dir", targets[i], "-w", "1", NULL};
+        program_start(&p, s->ferry, words);
+        usleep(1000000);
+        kill(p.pid, SIGKILL);
+        program_finish(&p, NULL, &o);
+        assert_int_equal(o.code, 128 + SIGKILL);
+        scratch_ok(s, "ls", targets[i]); /* it is begun */
+        emulator_log_clear(&s->emulator);
+        scratch_ok_words(s, words);
+        assert_true(emulator_count(&s->emulator, "GET", "*alt=media*", 0).sent < 40000000);
+    }
+    emulator_faults(&s->emulator, NULL);
+    scratch_same("dir/large", "new/large");
+    assert_false(scratch_exists("new/dir"));
+    scratch_ok(s, "ls", "-r", B "/new");
+    assert_string_equal(s->last.out, B "/new/a\n" B "/new/large\n");
+    scratch_ok(s, "cp", "-r", B "/dir", "new"); /* once it is complete it is a folder like any other */
+    scratch_same("dir/large", "new/dir/large");
+}
+
+/* A limit on the size of files stands for the disk: the test has no disk of its own to fill. */
+static int run_with_limit(struct scratch *s, rlim_t bytes, const char *const *words)
+{
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){bytes, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    int code = scratch_run_words(s, NULL, words);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return code;
+}
+
+static void full_disk_ends_in_one_line_and_goes_on(void **state)
+{
+    static const struct {
+        const char *words[4];
+        rlim_t bytes;
+        const char *says;
+    } cases[] = {
+        {{"cp", B "/large", "here"},
+         5000000,
+         "large: here: File too large; to go on: ferry cp " B "/large here\n"},
+        {{"cp", B "/small", "here"},
+         5000,
+         "small: here: File too large; to go on: ferry cp " B "/small here\n"},
+        {{"cp", "large", B "/up"}, 10, "/state/ferry/"}, /* the journal */
+    };
+    struct scratch *s = *state;
+    scratch_file("large", 20000000, 1);
+    scratch_file("small", 10000, 2);
+    scratch_ok(s, "cp", "large", "small", B);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(run_with_limit(s, cases[i].bytes, cases[i].words), 1);
+        assert_non_null(strstr(s->last.err, cases[i].says));
+        assert_ptr_equal(strchr(s->last.err, '\n'), strrchr(s->last.err, '\n'));
+        assert_false(scratch_exists("here"));
+        scratch_ok_words(s, cases[i].words);
+        remove("here");
+    }
+    scratch_ok(s, "cp", B "/up", "again");
+    scratch_same("large", "again");
+}
+
 static char *ferry;
 static struct scratch scratch;
 
@@ -457,6 +533,8 @@ int main(int argc, char **argv)
         test(upload_that_is_gone_for_good_is_told),
         test(wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file),
         test(bytes_that_arrive_changed_are_fetched_again),
+        test(killed_copy_of_a_folder_goes_on_under_its_name),
+        test(full_disk_ends_in_one_line_and_goes_on),
     };
     if (argc != 2)
         return 2;

@@ -92,7 +92,7 @@ static void wait_for_requests(const struct scratch *s, pid_t pid, int requests)
     close(fd);
 }
 
-#define STAGE(uri) ((const char *const[]){"stage", "owner/name", uri, "--workers=2", NULL})
+#define STAGE(uri) ((const char *const[]){"stage", "owner/name", uri, "--workers=2", "--quiet", NULL})
 
 /* Kills it after so many answers and a wait. False: it had ended by itself. */
 static bool kill_stage(struct scratch *s, const char *uri, int requests, useconds_t wait)
@@ -114,7 +114,7 @@ static bool kill_stage(struct scratch *s, const char *uri, int requests, usecond
 static bool is_complete(struct scratch *s, const char *uri)
 {
     if (scratch_run(s, "stage", "--check", uri) == 0) {
-        scratch_ok(s, "stage", "--check", "--deep", uri);
+        scratch_ok(s, "stage", "--check", "--deep", "-q", uri);
         return true;
     }
     if (!strstr(s->last.err, "there is no ferry-manifest.json"))
@@ -144,7 +144,7 @@ static json_t *list_staged(struct scratch *s, const char *uri)
 static void expect_bytes(struct scratch *s, const char *uri)
 {
     char folder[100];
-    scratch_ok(s, "cp", "-r", uri, "fetched/");
+    scratch_ok(s, "cp", "-qr", uri, "fetched/");
     snprintf(folder, sizeof folder, "fetched%s", strrchr(uri, '/'));
     staged_same(folder);
 }

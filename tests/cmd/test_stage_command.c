@@ -219,48 +219,6 @@ static void changed_byte_is_found_by_deep_alone(void **state)
     assert_non_null(strstr(s->last.err, "delete those whose bytes are wrong"));
 }
 
-static void faults_on_the_way_end_well(void **state)
-{
-    static const char *const faults[] = {"reset-while-reading", "corrupt-byte-while-reading", "no-multipart",
-                                         "lost-answer-of-seal"};
-    struct scratch *s = *state;
-    char uri[100];
-    make_repository();
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        snprintf(uri, sizeof uri, B "/%s", faults[i]);
-        emulator_faults(&s->emulator, faults[i]);
-        scratch_run(s, "stage", "owner/name", uri);
-        if (s->last.code != 0)
-            fail_msg("%s: %s", faults[i], s->last.err);
-        emulator_faults(&s->emulator, NULL);
-        scratch_ok(s, "stage", "--check", "--deep", uri);
-    }
-}
-
-/* The account may not write into the bucket. */
-#define FORBIDDEN                                                                                            \
-    "{\"faults\":[{\"path\":\"*" SCRATCH_BUCKET                                                              \
-    "*\",\"times\":0,\"do\":{\"status\":403,\"body\":{\"error\":"                                            \
-    "{\"code\":403,\"message\":\"x@y does not have storage.objects.create access\",\"errors\":[{\"reason\":" \
-    "\"forbidden\"}]}}}}]}"
-
-static void faults_that_stay_end_in_a_clear_line(void **state)
-{
-    static const struct {
-        const char *fault, *says;
-    } cases[] = {{"billing-closed", "billing account"}, {FORBIDDEN, "storage.objects.create"}};
-    struct scratch *s = *state;
-    make_repository();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        emulator_faults(&s->emulator, cases[i].fault);
-        scratch_run(s, "stage", "owner/name", B "/m");
-        emulator_faults(&s->emulator, NULL);
-        if (s->last.code != 1 || !strstr(s->last.err, cases[i].says))
-            fail_msg("%s: code %d: %s", cases[i].fault, s->last.code, s->last.err);
-        assert_int_equal(scratch_run(s, "stage", "--check", B "/m"), 1);
-    }
-}
-
 static void bucket_is_created_shown_and_set_right(void **state)
 {
     struct scratch *s = *state;
@@ -319,8 +277,7 @@ int main(int argc, char **argv)
         test(other_commit_is_replaced_only_when_told),
         test(check_finds_what_is_wrong_and_stage_repairs_it),
         test(changed_byte_is_found_by_deep_alone),
-        test(faults_on_the_way_end_well),
-        test(faults_that_stay_end_in_a_clear_line),
+
         test(bucket_is_created_shown_and_set_right),
     };
     if (argc != 2)

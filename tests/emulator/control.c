@@ -7,11 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 10000 };
+enum { IDLE_MS = 30000 }; /* more than a stalled upload goes on behind the client that gave it up */
 
 void control_faults(struct exchange *x)
 {
     struct err e = {0};
+    atomic_store(&x->service->clock_offset, 0);
     if (faults_set(x->service->faults, x->body.bytes, &e))
         answer_empty(x, 204);
     else

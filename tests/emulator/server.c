@@ -209,7 +209,7 @@ static bool body_to_file(struct body *b, const char *bytes, size_t size)
     return true;
 }
 
-static bool body_add(struct exchange *x, const char *bytes, size_t size)
+static bool body_take(struct exchange *x, const char *bytes, size_t size)
 {
     switch (x->body.sink) {
     case SINK_MEMORY:
@@ -221,6 +221,18 @@ static bool body_add(struct exchange *x, const char *bytes, size_t size)
         break;
     }
     return true;
+}
+
+/* Bytes of the body from `at` on, one of them inverted if a fault wants it. */
+static bool body_add(struct exchange *x, uint64_t at, const char *bytes, size_t size)
+{
+    int64_t where = fault_number(x->fault, "corrupt_byte", -1);
+    if (where < (int64_t)at || where >= (int64_t)(at + size))
+        return body_take(x, bytes, size);
+    size_t before = (size_t)where - (size_t)at;
+    char wrong = (char)~bytes[before];
+    return body_take(x, bytes, before) && body_take(x, &wrong, 1) &&
+           body_take(x, bytes + before + 1, size - before - 1);
 }
 
 /* A TCP reset: what waits to be sent is dropped, and the other side is told. */
@@ -258,19 +270,19 @@ static bool strike_middle(struct exchange *x)
 static enum MHD_Result take_body(struct exchange *x, const char *bytes, size_t size)
 {
     struct body *b = &x->body;
+    uint64_t at = b->received;
     int64_t limit = fault_number(x->fault, "after_bytes", -1);
-    size_t good = limit >= 0 && b->received + size > (uint64_t)limit
-                      ? (uint64_t)limit > b->received ? (size_t)((uint64_t)limit - b->received) : 0
-                      : size;
+    bool over = limit >= 0 && at <= (uint64_t)limit && at + size > (uint64_t)limit; /* once */
+    size_t good = over ? (size_t)((uint64_t)limit - at) : size;
     b->received += size;
-    if (!b->cut && !body_add(x, bytes, good))
+    if (!b->cut && !body_add(x, at, bytes, good))
         return MHD_NO;
     if (good == size || b->cut)
         return MHD_YES;
     if (!strike_middle(x))
         return MHD_NO;
     if (fault_text(x->fault, "then") && !strcmp(fault_text(x->fault, "then"), "stall"))
-        return body_add(x, bytes + good, size - good) ? MHD_YES : MHD_NO;
+        return body_add(x, at + good, bytes + good, size - good) ? MHD_YES : MHD_NO;
     b->cut = true;
     return MHD_YES;
 }
@@ -311,7 +323,7 @@ static ssize_t read_answer(struct answer *a, uint64_t at, char *out, size_t room
 
 static void corrupt(const struct exchange *x, uint64_t at, char *bytes, ssize_t size)
 {
-    int64_t where = fault_number(x->fault, "corrupt_byte", -1);
+    int64_t where = x->body.received ? -1 : fault_number(x->fault, "corrupt_byte", -1);
     if (where >= (int64_t)at && where < (int64_t)at + size)
         bytes[where - (int64_t)at] ^= (char)0xff;
 }

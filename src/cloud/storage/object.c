@@ -225,7 +225,11 @@ static json_t *rewrite(struct cloud *c, const char *path, const char *token, str
         url_literal(&u, "&rewriteToken=");
         url_name(&u, token);
     }
-    struct http_request q = {.method = "POST", .url = u.text, .accept = "application/json", .body = ""};
+    struct http_request q = {.method = "POST",
+                             .url = u.text,
+                             .accept = "application/json",
+                             .body = "",
+                             .stall_seconds = MOVE_STALL_SECONDS};
     json_t *json = url_ready(&u, e) ? cloud_json(c, &q, CLOUD_IDEMPOTENT | CLOUD_NO_QUOTA, &r, e) : NULL;
     url_end(&u);
     return json;
