@@ -206,7 +206,7 @@ static bool may_repeat(const struct attempt *t, bool sent, const struct http_rep
 
 static bool send_until(struct attempt *t, struct body *body, struct http_reply *r, struct err *e)
 {
-    struct retry retry = {.policy = t->c->policy, .stop = t->q.stop};
+    struct retry retry = retry_start(t->c->policy, t->c->http, t->q.stop);
     bool ok;
 
     for (;;) {

@@ -155,7 +155,7 @@ static bool check_online(const struct hub *h, struct err *e)
 static bool send_retrying(struct hub *h, const struct http_request *q, struct body *b, struct http_reply *r,
                           struct err *e)
 {
-    struct retry retry = {.policy = h->policy, .stop = q->stop};
+    struct retry retry = retry_start(h->policy, h->http, q->stop);
     bool ok;
     do {
         if (b)
@@ -416,7 +416,7 @@ bool hub_read(struct hub *h, const struct hub_repo *r, const struct hub_file *f,
     struct err unheard = {0};
     struct reading x = {.w = {h, r, f, stop},
                         .g = {.offset = offset, .size = size, .into = into},
-                        .retry = {.policy = h->policy, .stop = stop},
+                        .retry = retry_start(h->policy, h->http, stop),
                         .key = key};
     e = e ? e : &unheard;
     if (snprintf(key, sizeof key, "%s@%s/%s", r->name, r->commit, f->path) >= (int)sizeof key)

@@ -230,6 +230,7 @@ static bool copy(struct cp *c, struct journal *journal, bool *started, struct er
                                  .journal = journal,
                                  .skip_existing = c->settings.no_clobber,
                                  .stop = run.stop};
+    stores_wind_down(c->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     *started = t && add_jobs(c, t, e);
     bool ok = *started && copying_run(&run, t, e) && report(c, &run, t, e);

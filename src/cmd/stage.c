@@ -336,6 +336,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
                                  .copy_name = copy_name,
                                  .want_ranges = true,
                                  .stop = run.stop};
+    stores_wind_down(s->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
               stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&

@@ -15,6 +15,7 @@
 enum {
     CONNECT_SECONDS = 30,
     STALL_SECONDS = 300,
+    WIND_DOWN_SECONDS = 2,     /* looked at once a second */
     RECEIVE_BUFFER = 64 << 10, /* with TLS a read brings one record of 16 KB; more measured no better */
     SEND_BUFFER = 256 << 10,   /* a third less CPU than libcurl's 64 KB; 1 MB no better */
 };
@@ -22,6 +23,7 @@ enum {
 struct http {
     struct curl_api api;
     struct pool *pool;
+    const volatile sig_atomic_t *wind_down; /* or NULL */
 };
 
 /* One http_send while it runs. */
@@ -29,6 +31,7 @@ struct exchange {
     const struct curl_api *api;
     CURL *curl;
     const struct http_request *q;
+    const volatile sig_atomic_t *wind_down; /* the client's */
     struct http_reply *r;
     struct curl_slist *headers;
     struct err refused; /* why we ended it: the body's taker, its room */
@@ -58,6 +61,16 @@ struct http *http_new(struct err *e)
 void http_limit(struct http *h, int per_host)
 {
     pool_limit(h->pool, per_host);
+}
+
+void http_wind_down(struct http *h, const volatile sig_atomic_t *stop)
+{
+    h->wind_down = stop;
+}
+
+bool http_winds_down(const struct http *h)
+{
+    return stop_wanted(h->wind_down);
 }
 
 void http_free(struct http *h)
@@ -156,15 +169,18 @@ static int check_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_
                           curl_off_t ulnow)
 {
     struct exchange *x = arg;
-    uint64_t now = clock_ns(),
-             patience = (uint64_t)seconds_or(x->q->stall_seconds, STALL_SECONDS) * 1000000000u;
+    uint64_t now = clock_ns();
+    bool winds_down = stop_wanted(x->wind_down);
+    int seconds = seconds_or(x->q->stall_seconds, STALL_SECONDS);
+    uint64_t patience =
+        (uint64_t)(winds_down && seconds > WIND_DOWN_SECONDS ? WIND_DOWN_SECONDS : seconds) * 1000000000u;
     (void)dltotal, (void)ultotal;
     if (dlnow + ulnow != x->moved) {
         x->moved = dlnow + ulnow;
         x->moved_ns = now;
     }
-    x->stopped = stop_wanted(x->q->stop);
     x->stalled = now - x->moved_ns >= patience;
+    x->stopped = stop_wanted(x->q->stop) || (winds_down && x->stalled);
     return x->stopped || x->stalled;
 }
 
@@ -419,7 +435,7 @@ static bool perform(struct exchange *x, struct err *e)
 
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
 {
-    struct exchange x = {.api = &h->api, .q = q, .r = r};
+    struct exchange x = {.api = &h->api, .q = q, .wind_down = h->wind_down, .r = r};
     char origin[URL_ORIGIN_BYTES];
 
     *r = (struct http_reply){0};

@@ -84,13 +84,17 @@ struct http_reply {
  * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
 void http_limit(struct http *h, int per_host);
+/* Once *stop is nonzero, requests under way and later ones go on as long as bytes move; one in which none
+ * does for two seconds or so is ERR_CANCELLED. Before requests are under way. */
+void http_wind_down(struct http *h, const volatile sig_atomic_t *stop);
+bool http_winds_down(const struct http *h);
 void http_free(struct http *h); /* NULL is fine */
 
 /* True when a whole answer came, whatever its status; a body shorter than its Content-Length is
- * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop),
- * ERR_USAGE (not a URL, a header with a line break, a certificate file that cannot be read), ERR_LIMIT
- * (into_room), ERR_CORRUPT (a certificate that is not the host's, no HTTP), or what on_data said. After a
- * failure *r still holds what came until then: status, headers, size. */
+ * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop,
+ * winding down), ERR_USAGE (not a URL, a header with a line break, a certificate file that cannot be read),
+ * ERR_LIMIT (into_room), ERR_CORRUPT (a certificate that is not the host's, no HTTP), or what on_data said.
+ * After a failure *r still holds what came until then: status, headers, size. */
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);
 
 /* The value of a header of the answer, or NULL. name in lower case. Copied into out (room bytes, cut). */

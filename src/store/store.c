@@ -61,6 +61,11 @@ struct cloud *stores_cloud(struct stores *s)
     return s->cloud;
 }
 
+void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop)
+{
+    http_wind_down(s->http, stop);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)

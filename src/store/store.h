@@ -28,6 +28,9 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
+/* Once *stop is nonzero, what is under way goes on as long as bytes move, and nothing is tried again
+ * (http_wind_down). Before requests are under way. */
+void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop);
 
 /* The same place is opened once. A repository is resolved to its commit here. Stays the stores'. */
 struct store *stores_open(struct stores *s, const struct uri *u, struct err *e);

@@ -38,7 +38,8 @@ struct transfer_options {
     const char *copy_name;             /* journal_copy_name; NULL: none */
     bool skip_existing;                /* -n: what is there stays */
     bool want_ranges;                  /* keep sha256 and the CRC of every range, for a manifest */
-    const volatile sig_atomic_t *stop; /* parts in flight are finished, the journal is kept */
+    const volatile sig_atomic_t *stop; /* parts in flight are finished (as long as bytes move, when the stores
+                                          wind down with it), the journal is kept */
 };
 
 enum transfer_state { TRANSFER_WAITING, TRANSFER_RUNNING, TRANSFER_DONE, TRANSFER_SKIPPED, TRANSFER_FAILED };

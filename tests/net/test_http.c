@@ -349,6 +349,41 @@ static void stop_ends_a_request_within_a_second(void **state)
     }
 }
 
+/* What moves may end; what does not is given up, long before its own patience is over. */
+static void winding_down_ends_what_does_not_move(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum peer_end end;
+        bool moves;
+    } ways[] = {
+        {"", PEER_HANG, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", PEER_HANG, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n", PEER_TICK, true}, /* five seconds' worth */
+    };
+    struct http *h = *state;
+    http_wind_down(h, &stop);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct peer p = {.answer = ways[i].answer, .end = ways[i].end};
+        struct http_request q = {.stall_seconds = 60};
+        struct http_reply r;
+        struct err e = {0};
+        pthread_t thread;
+        stop = 0;
+        uint64_t begin = clock_ns();
+        assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+        assert_int_equal(exchange(h, &p, &q, &r, &e), ways[i].moves);
+        uint64_t took_ms = (clock_ns() - begin) / 1000000;
+        pthread_join(thread, NULL);
+        assert_true(http_winds_down(h));
+        if (!ways[i].moves) {
+            assert_int_equal(e.kind, ERR_CANCELLED);
+            assert_in_range(took_ms, 1900, 3000 + 700);
+        }
+    }
+    http_wind_down(h, NULL);
+}
+
 static void slow_is_not_stalled(void **state)
 {
     struct peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", .end = PEER_TICK};
@@ -443,6 +478,7 @@ int main(void)
         cmocka_unit_test(relative_redirect_is_made_absolute),
         cmocka_unit_test(no_message_holds_a_secret),
         cmocka_unit_test(stop_ends_a_request_within_a_second),
+        cmocka_unit_test(winding_down_ends_what_does_not_move),
         cmocka_unit_test(slow_is_not_stalled),
         cmocka_unit_test(what_is_no_url_is_refused),
         cmocka_unit_test(nobody_listening_is_transient_and_names_the_address),

@@ -20,7 +20,7 @@ static void upload_url(struct url *u, struct cloud *c, const char *bucket, const
 static bool send_xml(struct cloud *c, const struct http_request *q, const struct url *u, struct body *b,
                      struct http_reply *r, struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c), .stop = q->stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), q->stop);
     struct http_request with_body = *q;
     bool ok;
     with_body.on_data = body_take;
@@ -99,7 +99,7 @@ static bool take_part(const struct http_reply *r, uint32_t crc, struct part_tag 
 static bool send_part(struct cloud *c, const struct http_request *q, uint32_t crc, struct part_tag *out,
                       struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c), .stop = q->stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), q->stop);
     struct http_reply r;
     for (;;) {
         bool answered = cloud_call(c, q, xml_flags, &r, e);
@@ -199,7 +199,7 @@ static bool sealed_before(struct cloud *c, const char *bucket, const char *name,
 static bool seal(struct cloud *c, const struct http_request *q, const struct url *u, struct http_reply *r,
                  struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c)};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), NULL);
     struct body b = {.ceiling = JSON_MAX_BYTES};
     bool ok;
     for (;;) {

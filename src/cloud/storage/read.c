@@ -43,7 +43,7 @@ bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t
                   size_t size, void *into, const volatile sig_atomic_t *stop, struct err *e)
 {
     struct ranged g = {.offset = offset, .size = size, .into = into};
-    struct retry retry = {.policy = cloud_retry(c), .stop = stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), stop);
     struct err unheard = {0};
     struct url u;
     bool ok;
