@@ -106,8 +106,8 @@ static bool same_file(const struct cp *c, const struct source *s, const char *na
         return false;
     if (c->target.uri.scheme != URI_LOCAL)
         return strcmp(s->entry.name, name) == 0;
-    return stat(s->entry.name, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return stat(name, &a) == 0 && stat(s->entry.name, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino; /* mostly the first is not there */
 }
 
 static bool check_name(const struct cp *c, const struct source *s, const char *name, struct err *e)

@@ -145,7 +145,8 @@ static bool read_lines(struct journal *j, struct err *e)
     return ok;
 }
 
-/* A line is made, taken in as if it had been read, and written: none gets there that cannot be read again. */
+/* Lines are made, taken in as if they had been read, and written: none gets there that cannot be read again.
+ */
 static bool append_locked(struct journal *j, struct text *t, struct err *e)
 {
     size_t good = 0;
@@ -282,6 +283,16 @@ bool journal_done(struct journal *j, const char *name, int64_t generation, struc
 {
     struct text t = {0};
     line_done(&t, name, generation);
+    return append(j, &t, e);
+}
+
+bool journal_whole(struct journal *j, const struct journal_start *start, const struct journal_seal *seal,
+                   int64_t generation, struct err *e)
+{
+    struct text t = {0};
+    line_start(&t, start);
+    line_seal(&t, start->name, seal);
+    line_done(&t, start->name, generation);
     return append(j, &t, e);
 }
 

@@ -22,8 +22,8 @@
 
 /* Names that URLs, shells and file systems take amiss. */
 #define ODD "sub dir/日本/音声 #1 100%25?.wav"
-static const char *const names[] = {"a.txt",        "b.bin", "zero", "one", ODD, "sub dir/[x]*.bin",
-                                    "deep/er/c.txt"};
+static const char *const names[] = {"a.txt",         "b.bin", "zero", "one", ODD,   "sub dir/[x]*.bin",
+                                    "deep/er/c.txt", " ",     "%",    "#",   "%2F", "100%/ü 日本.json"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static void make_source(void)
@@ -152,6 +152,9 @@ static void dry_run_writes_nothing(void **state)
     scratch_ok(s, "cp", "-r", "plan", B "/plan", "--dry-run", "--json");
     assert_string_equal(s->last.out, "{\"dry_run\":true,\"files\":[{\"source\":\"plan/a\",\"target\":\"" B
                                      "/plan/a\",\"size\":3}]}\n");
+    assert_int_equal(truncate("plan/a", 60000000001), 0); /* a hole */
+    scratch_ok(s, "cp", "plan/a", B "/plan", "--dry-run", "--json");
+    assert_non_null(strstr(s->last.out, "\"size\":60000000001}"));
 }
 
 static void list_tells_sizes_times_and_checksums(void **state)

@@ -38,15 +38,18 @@ static bool fetch(struct transfer *t, struct copy *c, struct worker *w, struct e
            copy_is_source(c, copy_combine(t, c->ranges, c->job.source.size), e);
 }
 
-static bool begin(struct transfer *t, struct copy *c, struct err *e)
+/* It is there. Killed before this is written, it is copied again: no more than is on its way at any time. */
+static bool note(struct transfer *t, struct copy *c, const struct entry *there, struct err *e)
 {
-    struct journal_start start = {.name = c->job.target,
-                                  .identity = c->identity,
-                                  .upload_token = "",
-                                  .size = c->job.source.size,
-                                  .part_bytes = c->part_bytes,
-                                  .range_bytes = t->opt.part_bytes};
-    return !t->opt.journal || journal_begin(t->opt.journal, &start, e);
+    const struct journal_start start = {.name = c->job.target,
+                                        .identity = c->identity,
+                                        .upload_token = "",
+                                        .size = c->job.source.size,
+                                        .part_bytes = c->part_bytes,
+                                        .range_bytes = t->opt.part_bytes};
+    const struct journal_seal seal = {c->out.crc32c, c->out.sha256, c->ranges, c->range_count};
+    c->out.generation = there->generation;
+    return !t->opt.journal || journal_whole(t->opt.journal, &start, &seal, there->generation, e);
 }
 
 static bool put(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, struct err *e)
@@ -54,9 +57,9 @@ static bool put(struct transfer *t, struct copy *c, struct worker *w, struct are
     struct entry there = {0};
     size_t size = (size_t)c->job.source.size;
     int64_t precondition = t->opt.skip_existing ? STORAGE_ABSENT : STORAGE_ANY_GENERATION;
-    if (!begin(t, c, e) || !copy_sealing(t, c, copy_combine(t, c->ranges, size), e) ||
-        !store_put(c->job.to, c->job.target, w->buffer, size, precondition, a, &there, e) ||
-        !copy_done(t, c, &there, e))
+    c->out.crc32c = copy_combine(t, c->ranges, size);
+    if (!store_put(c->job.to, c->job.target, w->buffer, size, precondition, a, &there, e) ||
+        !note(t, c, &there, e))
         return false;
     pthread_mutex_lock(&t->locked.mutex);
     copy_moved_locked(t, c, size, true);
