@@ -174,6 +174,19 @@ uint64_t upload_held(struct store *s, const char *name)
     return s->uri.scheme == URI_LOCAL ? part_file_held(name) : 0;
 }
 
+bool store_copies(const struct store *from, const struct store *to)
+{
+    return from->kind == to->kind && from->kind->copy;
+}
+
+bool store_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                struct err *e)
+{
+    if (!store_copies(copy->from, copy->to))
+        return err_set(e, ERR_UNSUPPORTED, "%s: these two places make no copies themselves", copy->name);
+    return copy->from->kind->copy(copy, at, a, out, e);
+}
+
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,
                             struct err *e)
 {

@@ -85,6 +85,22 @@ bool store_delete(struct store *s, const struct entry *what, struct err *e); /* 
 bool store_put(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
                struct arena *a, struct entry *out, struct err *e);
 
+/* --- copies that the place makes itself, no byte of which passes through here --- */
+
+bool store_copies(const struct store *from, const struct store *to); /* there is such a way between the two */
+/* Moves the copy on; to be called until at->done, when *out is what is there. For zeros, *at begins it.
+ * Compared with what `from` says of itself (ERR_CORRUPT). ERR_BUSY: the source is another by now, or the
+ * precondition failed. */
+struct store_copy {
+    struct store *from, *to;
+    const struct entry *source;
+    const char *name;
+    int64_t if_generation;
+    const volatile sig_atomic_t *stop;
+};
+bool store_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                struct err *e);
+
 /* --- large files, in parts --- */
 
 struct upload;

@@ -159,7 +159,14 @@ static void object_is_put_listed_copied_read_and_deleted(void **state)
     assert_int_equal(again.generation, o.generation);
     must(storage_list(c->cloud, &l, &e), &e);
     assert_int_equal(seen, 1);
-    must(storage_copy(c->cloud, "model-bkt", small.name, "model-bkt", "copy", c->arena, &again, &e), &e);
+    struct rewrite_state at = {0};
+    const struct storage_rewrite copy = {.from_bucket = "model-bkt",
+                                         .from = &o,
+                                         .bucket = "model-bkt",
+                                         .name = "copy",
+                                         .if_generation = STORAGE_ANY_GENERATION};
+    must(storage_rewrite(c->cloud, &copy, &at, c->arena, &again, &e), &e);
+    assert_true(at.done);
     assert_int_equal(again.crc32c, o.crc32c);
     must(storage_read(c->cloud, "model-bkt", "copy", again.generation, 500, 100, back, NULL, &e), &e);
     assert_memory_equal(back, bytes + 500, 100);
@@ -179,22 +186,30 @@ static json_t *recorded_rewrite(void)
 }
 
 /* Apart from what gcloud says of the copy (its body: what the source says anyway, which is copied when
- * nothing is said), how much to copy at a time, and that ACLs are not asked for. */
+ * nothing is said), that ACLs are not asked for, and which generation is meant. */
 static void copy_asks_as_gcloud_does(void **state)
 {
     struct client *c = *state;
     struct storage_put p = small;
     struct err e = {0};
-    struct object o;
-    char expected[200];
+    struct object from, o;
+    struct rewrite_state at = {0};
+    char expected[300];
     json_t *theirs = recorded_rewrite();
     const char *path = json_string_value(json_object_get(theirs, "path"));
     assert_string_equal(strchr(path, '?'), "?alt=json&maxBytesRewrittenPerCall=104857600");
-    snprintf(expected, sizeof expected, "%.*s?projection=noAcl", (int)strcspn(path, "?"), path);
     p.name = "models/mid.bin";
-    must(storage_put(c->cloud, &p, NULL, NULL, &e), &e);
+    must(storage_put(c->cloud, &p, c->arena, &from, &e), &e);
+    snprintf(expected, sizeof expected,
+             "%.*s?projection=noAcl&maxBytesRewrittenPerCall=104857600&sourceGeneration=%lld",
+             (int)strcspn(path, "?"), path, (long long)from.generation);
     emulator_log_clear(&emulator);
-    must(storage_copy(c->cloud, "model-bkt", p.name, "model-bkt", "copy/mid.bin", c->arena, &o, &e), &e);
+    const struct storage_rewrite copy = {.from_bucket = "model-bkt",
+                                         .from = &from,
+                                         .bucket = "model-bkt",
+                                         .name = "copy/mid.bin",
+                                         .if_generation = STORAGE_ANY_GENERATION};
+    must(storage_rewrite(c->cloud, &copy, &at, c->arena, &o, &e), &e);
     assert_string_equal(o.content_type, p.content_type);
     json_t *log = emulator_log(&emulator), *ours = json_array_get(log, 0);
     assert_string_equal(json_string_value(json_object_get(ours, "path")), expected);

@@ -74,6 +74,11 @@ static void expect_up(struct scratch *s)
     expect_fetched(s, B "/up", "up-again");
 }
 
+static void expect_within(struct scratch *s)
+{
+    expect_fetched(s, B "/within", "within");
+}
+
 /* --- what must not be seen when a copy failed --- */
 
 static void expect_unstaged(struct scratch *s)
@@ -94,16 +99,26 @@ static void expect_right_files(struct scratch *s)
     }
 }
 
-static void expect_right_objects(struct scratch *s)
+static void expect_right_below(struct scratch *s, const char *folder)
 {
     char from[100], uri[200], to[20];
     for (int i = 0; i < FILES; i++) {
         snprintf(from, sizeof from, REPO "%s", files[i]);
-        snprintf(uri, sizeof uri, B "/up/%s", files[i]);
-        snprintf(to, sizeof to, "half-up-%d", i);
+        snprintf(uri, sizeof uri, B "/%s/%s", folder, files[i]);
+        snprintf(to, sizeof to, "half-%d", i);
         if (scratch_run(s, "cp", uri, to) == 0)
             scratch_same(from, to);
     }
+}
+
+static void expect_right_objects(struct scratch *s)
+{
+    expect_right_below(s, "up");
+}
+
+static void expect_right_copies(struct scratch *s)
+{
+    expect_right_below(s, "within");
 }
 
 static const struct way {
@@ -114,6 +129,7 @@ static const struct way {
     {"stage", {"stage", "-q", "owner/name", B "/staged"}, expect_staged, expect_unstaged},
     {"down", {"cp", "-qr", B "/source", "down"}, expect_down, expect_right_files},
     {"up", {"cp", "-qr", REPO, B "/up"}, expect_up, expect_right_objects},
+    {"within", {"cp", "-qr", B "/source", B "/within"}, expect_within, expect_right_copies},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 

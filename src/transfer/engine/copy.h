@@ -23,6 +23,7 @@ struct copy {
     const char *identity;
     uint32_t part_bytes;
     int parts;
+    bool within;  /* the place makes the copy itself */
     bool hashed;  /* somebody wants its sha256: parts wait for their turn to be hashed */
     bool ordered; /* the target wants its parts in order: they wait for their turn to be stored too */
 
@@ -114,13 +115,16 @@ void copy_moved_locked(struct transfer *t, struct copy *c, uint64_t bytes, bool 
 /* *there: it needs no copying, and its outcome is filled in. buffer: to read in. */
 bool known_whole(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, bool *there,
                  struct err *e);
+/* What the journal says about this very file in these very parts, or NULL. */
+const struct journal_file *known_file(const struct transfer *t, const struct copy *c);
 /* Opens the upload where an earlier run left it, or anew. */
 bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, bool *there,
                   struct err *e);
 
-/* --- the two ways of carrying a file --- */
+/* --- the three ways of carrying a file --- */
 
 void small_carry(struct worker *w, struct copy *c);
+void within_carry(struct worker *w, struct copy *c);
 void large_open(struct worker *w, struct copy *c);
 void large_part(struct worker *w, struct copy *c, int part);
 void large_close(struct transfer *t, struct copy *c); /* nobody carries a part of it */
