@@ -58,6 +58,7 @@ struct bench {
     struct engine *engine;
     struct limits before, limits; /* before the round at hand; the mean of before and after it */
     enum kv_type kv;
+    char way[24];
     int *ids; /* [LONG_PROMPT] random text tokens */
 };
 
@@ -107,9 +108,13 @@ static void print_against_limit(const struct bench *b, const char *setting, stru
     rows_ratio(&b->rows, setting, s->best * scale, unit, median(s->of_limit, s->count) * scale, limit);
 }
 
-static const char *math_name(const struct bench *b)
+/* "fast", "exact", of weights in blocks "fast q8_0": what the settings of all rows end with. */
+static void name_way(struct bench *b)
 {
-    return b->o->engine.math == MATH_EXACT ? "exact" : "fast";
+    enum dtype weights = b->model.weights->decoder[0].q.weight.dtype;
+    bool blocks = dtype_is_blocks(weights);
+    snprintf(b->way, sizeof b->way, "%s%s%s", b->o->engine.math == MATH_EXACT ? "exact" : "fast",
+             blocks ? " " : "", blocks ? dtype_name(weights) : "");
 }
 
 /* The peak of the arithmetic that products use here. */
@@ -193,7 +198,7 @@ static bool bench_prefill_of(struct bench *b, int tokens, struct err *e)
         limits_after(b);
         series_add(&speed, ours, peak(b), theirs.prefill_per_s);
     }
-    snprintf(setting, sizeof setting, "prefill %d %s", tokens, math_name(b));
+    snprintf(setting, sizeof setting, "prefill %d %s", tokens, b->way);
     print_against_peer(b, setting, &speed, "tokens/s", &b->o->llama);
     double gflop = cost_prefill(&b->model.config.text, tokens) / tokens * 1e-9;
     print_against_limit(b, setting, &speed, gflop, "GFLOP/s", peak_name(b));
@@ -270,7 +275,7 @@ static void print_decode(const struct bench *b, struct series *speed)
     for (int i = 0; i < COUNTS; i++) {
         char setting[64];
         int n = sequence_counts[i];
-        snprintf(setting, sizeof setting, "decode %d sequences %s", n, math_name(b));
+        snprintf(setting, sizeof setting, "decode %d sequences %s", n, b->way);
         print_against_peer(b, setting, &speed[i], "tokens/s", &b->o->llama);
         print_against_limit(b, setting, &speed[i], decode_gb(b, n, SHORT_PROMPT), "GB/s", "read");
         if (n > 1)
@@ -318,7 +323,7 @@ static bool bench_long(struct bench *b, struct err *e)
         series_add(&speed, ours, b->limits.read_gb_s, theirs.decode_per_s);
     }
     close_sessions(s, 1);
-    snprintf(setting, sizeof setting, "decode 1 sequences at %d tokens %s", LONG_PROMPT, math_name(b));
+    snprintf(setting, sizeof setting, "decode 1 sequences at %d tokens %s", LONG_PROMPT, b->way);
     if (ok) {
         print_against_peer(b, setting, &speed, "tokens/s", &b->o->llama);
         print_against_limit(b, setting, &speed, decode_gb(b, 1, LONG_PROMPT), "GB/s", "read");
@@ -372,7 +377,7 @@ static void print_encoder(const struct bench *b, const struct mel *clips, struct
     for (int i = 0; i < CLIPS; i++) {
         char setting[64];
         double gflop = cost_encoder(&b->model.config, clips[i].frames) * 1e-9;
-        snprintf(setting, sizeof setting, "encoder %d s %s", clip_seconds[i], math_name(b));
+        snprintf(setting, sizeof setting, "encoder %d s %s", clip_seconds[i], b->way);
         print_against_peer(b, setting, &speed[i], "clips/s", &b->o->whisper);
         print_against_limit(b, setting, &speed[i], gflop, "GFLOP/s", peak_name(b));
         rows_ratio(&b->rows, setting, 1e3 / speed[i].best, "ms", speed[WINDOW].best / speed[i].best, "30 s");
@@ -464,6 +469,7 @@ static bool run(const struct options *o, struct err *e)
               (b.engine = engine_new(&b.model, b.pool, &eo, e)) != NULL && make_ids(&b, e);
     if (ok) {
         rows_begin(&b.rows, "engine");
+        name_way(&b);
         ok = all_parts(&b, e);
     }
     free(b.ids);

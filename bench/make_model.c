@@ -1,5 +1,4 @@
 /* Makes a model folder of random weights with the real layer sizes of Qwen2-Audio-7B and any depth. */
-#include "gguf_out.h"
 #include "model_texts.h"
 #include "options.h"
 #include "rows.h"
@@ -14,13 +13,12 @@ static const char usage[] = //
     "  --layers N          layers of the decoder (32, as the real model)\n"
     "  --encoder-layers N  layers of the audio encoder (32)\n"
     "  --text-only         Qwen2ForCausalLM, without ears\n"
-    "  --gguf FILE         write the language model's same weights for llama.cpp too\n"
     "  --tokenizer DIR     where the tokenizer files are (tests/data/models/qwen2-tokenizer)\n"
     "  --threads N         (all CPUs)\n";
 
 struct options {
     struct model_shape shape;
-    const char *folder, *gguf, *tokenizer;
+    const char *folder, *tokenizer;
     int threads;
 };
 
@@ -33,7 +31,6 @@ static bool parse(int argc, char **argv, struct options *o)
         {"layers", OPTION_NUMBER, &o->shape.layers},
         {"encoder-layers", OPTION_NUMBER, &o->shape.encoder_layers},
         {"text-only", OPTION_FLAG, &o->shape.text_only},
-        {"gguf", OPTION_TEXT, &o->gguf},
         {"tokenizer", OPTION_TEXT, &o->tokenizer},
         {"threads", OPTION_NUMBER, &o->threads},
     };
@@ -51,8 +48,6 @@ static bool make(const struct options *o, struct err *e)
     ok = ok && model_texts_write(o->folder, o->tokenizer, &o->shape, &c, e);
     ok = ok && (w = weights_new(&c, e)) != NULL;
     ok = ok && shards_out_write(o->folder, w, pool, e);
-    if (ok && o->gguf)
-        ok = gguf_out_write(o->gguf, o->tokenizer, &c, w, pool, e);
     weights_free(w);
     pool_free(pool);
     return ok;

@@ -122,15 +122,6 @@ static void make_piece(const struct writer *w, const struct placement *p, uint64
     }
 }
 
-/* bf16 to f32 in the same buffer, from the end. */
-static void widen(void *buffer, size_t n)
-{
-    const uint16_t *from = buffer;
-    uint32_t *to = buffer;
-    while (n-- > 0)
-        to[n] = (uint32_t)from[n] << 16;
-}
-
 static bool write_all(int fd, const unsigned char *bytes, size_t size, uint64_t offset)
 {
     while (size > 0) {
@@ -150,14 +141,12 @@ static void write_pieces(void *arg, size_t begin, size_t end, int thread)
 {
     (void)thread;
     struct writer *w = arg;
-    void *buffer = malloc(PIECE * sizeof(float));
+    void *buffer = malloc(PIECE * dtype_bytes(DTYPE_BF16));
     for (size_t i = begin; buffer && i < end && !atomic_load(&w->failed); i++) {
         const struct placement *p = &w->list[w->pieces[i].placement];
         uint64_t first = w->pieces[i].first, left = slot_elements(p->slot) - first;
-        size_t n = left < PIECE ? (size_t)left : PIECE, bytes = dtype_bytes(p->dtype);
+        size_t n = left < PIECE ? (size_t)left : PIECE, bytes = dtype_bytes(DTYPE_BF16);
         make_piece(w, p, first, n, buffer);
-        if (p->dtype == DTYPE_F32)
-            widen(buffer, n);
         if (!write_all(p->fd, buffer, n * bytes, p->offset + first * bytes))
             atomic_store(&w->failed, errno ? errno : EIO);
     }

@@ -1,4 +1,4 @@
-/* random_weights.h: tensors of random values, written at the speed of the disk.
+/* random_weights.h: tensors of random values in bf16, written at the speed of the disk.
  *
  * Matrices are normal with a deviation of 1/sqrt(columns), so that a product of a normed vector has about
  * unit size and activations stay sane through any number of layers; norms are 1, biases small. The values of
@@ -17,7 +17,6 @@
 /* One tensor and where it goes. */
 struct placement {
     const struct weight_slot *slot;
-    enum dtype dtype; /* DTYPE_BF16, or DTYPE_F32 with the same values */
     int fd;
     uint64_t offset; /* of its first byte in the file */
 };
@@ -25,7 +24,7 @@ struct placement {
 uint64_t slot_elements(const struct weight_slot *slot);
 static inline uint64_t placement_bytes(const struct placement *p)
 {
-    return slot_elements(p->slot) * dtype_bytes(p->dtype);
+    return slot_elements(p->slot) * dtype_bytes(DTYPE_BF16);
 }
 
 /* Writes them all, in pieces spread over the pool. False with *e set: no memory, or a write that failed. */

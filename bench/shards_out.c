@@ -41,7 +41,7 @@ static bool cut(struct shards *s, const struct weights *w, struct err *e)
     uint64_t bytes = 0;
     for (; s->count < w->slot_count; s->count++) {
         struct placement *p = &s->list[s->count];
-        *p = (struct placement){.slot = &w->slots[s->count], .dtype = DTYPE_BF16, .fd = -1};
+        *p = (struct placement){.slot = &w->slots[s->count], .fd = -1};
         if (bytes > 0 && bytes + placement_bytes(p) > shard_bytes) {
             s->ends[s->shards++] = s->count;
             bytes = 0;
@@ -64,7 +64,7 @@ static void print_header(FILE *out, const struct placement *p, size_t count)
     uint64_t at = 0;
     fputs("{\"__metadata__\":{\"format\":\"pt\"}", out);
     for (size_t i = 0; i < count; i++) {
-        fprintf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", p[i].slot->name, dtype_name(p[i].dtype));
+        fprintf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", p[i].slot->name, dtype_name(DTYPE_BF16));
         for (int k = 0; k < p[i].slot->dims; k++)
             fprintf(out, "%s%d", k ? "," : "", p[i].slot->shape[k]);
         uint64_t end = at + placement_bytes(&p[i]);

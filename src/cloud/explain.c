@@ -115,6 +115,10 @@ static const struct advice {
     {0, "userRateLimitExceeded", "too many requests; try again in a minute"},
     {0, "RATE_LIMIT_EXCEEDED", "too many requests; try again in a minute"},
     {429, "", "too many requests; try again in a minute"},
+    {500, "", "see https://status.cloud.google.com"},
+    {502, "", "see https://status.cloud.google.com"},
+    {503, "", "see https://status.cloud.google.com"},
+    {504, "", "see https://status.cloud.google.com"},
     {403, "permission", "the permission is missing: ask an owner of the project to grant it"},
 };
 
@@ -142,10 +146,19 @@ static void advise(int status, const struct problem *p, char *out, size_t room)
     }
 }
 
+/* Bytes that changed on the way: the XML API's code, and the JSON API's words (its reason is only "invalid").
+ */
+static bool is_bad_digest(const struct problem *p)
+{
+    return strcmp(p->reason, "BadDigest") == 0 || strstr(p->message, "match calculated CRC32C");
+}
+
 static enum err_kind kind_of(const struct http_reply *r, const struct problem *p)
 {
     bool rate = strcasestr(p->reason, "rateLimitExceeded") || strcmp(p->reason, "RATE_LIMIT_EXCEEDED") == 0;
     switch (r->status) {
+    case 400:
+        return is_bad_digest(p) ? ERR_CORRUPT : ERR_USAGE;
     case 401:
         return ERR_AUTH;
     case 403:

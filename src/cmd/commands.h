@@ -18,6 +18,8 @@ const struct command *command_find(const char *name, struct err *e);
 
 void help_overview(FILE *out);                         /* ferry --help */
 void help_command(FILE *out, const struct command *c); /* ferry COMMAND --help */
-void help_man(FILE *out);                              /* the man page, in troff's man macros */
+enum shell { SHELL_BASH, SHELL_ZSH, SHELL_FISH };
+void help_completion(FILE *out, enum shell shell); /* what it completes after `ferry`, as its own script */
+void help_man(FILE *out);                          /* the man page, in troff's man macros */
 
 #endif

@@ -147,6 +147,7 @@ static bool delete_all(struct rm *r, struct err *e)
     if (!pool)
         return false;
     r->stop = interrupt_watch();
+    stores_wind_down(r->sources.stores, r->stop);
     pthread_mutex_init(&r->locked.mutex, NULL);
     delete_some(r, 0, manifests, 0);
     r->done_first = manifests;

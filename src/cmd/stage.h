@@ -18,9 +18,11 @@ struct stage_settings {
     bool check, deep, yes;
     int via;
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
+    int to;     /* of pack: PACK_TO_FOLDER, PACK_TO_GGUF */
 };
 
 enum { ENCODE_NONE };
+enum { PACK_TO_FOLDER, PACK_TO_GGUF };
 
 /* Options that both commands have; offsets from the start of struct stage_settings. */
 extern const struct option_group stage_pack_group;
@@ -68,8 +70,8 @@ void stage_clear(struct stage *s);
 
 /* Lists, compares, copies, encodes, writes the manifest; model, source, commit and target are set. */
 bool stage_run(struct stage *s, struct err *e);
-/* The same in steps, for who tells another story: what there is and whether all of it is there already; then
- * the copy and its manifest. */
+/* The same in steps, for who tells another story: what there is and whether all of it is there already (then
+ * the journal of a run that was killed at its end goes); then the copy and its manifest. */
 bool stage_look(struct stage *s, bool *complete, struct err *e);
 bool stage_copy(struct stage *s, struct err *e);
 
@@ -98,6 +100,12 @@ bool stage_choose_encoded(struct stage *s, struct err *e);
 /* Reads config and headers, plans the pack (s->repack), unless it is certified. */
 bool stage_plan_pack(struct stage *s, const struct transfer_options *o, struct err *e);
 bool stage_make_pack(struct stage *s, struct copying *run, struct err *e);
+
+/* --- pack_gguf.c --- */
+
+/* The folder's model to the file `out` and, of one that hears, its audio tower to another beside it.
+ * Settings, arena and again are set. */
+bool pack_to_gguf(struct stage *s, const char *folder, const char *out, struct err *e);
 
 /* --- stage_manifest.c --- */
 

@@ -6,8 +6,10 @@
 #ifndef FERRY_ENGINE_TOKENIZER_H
 #define FERRY_ENGINE_TOKENIZER_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/file_source.h"
+#include "model/vocabulary.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +48,9 @@ const char *tokenizer_bytes(const struct tokenizer *t, int id, size_t *size);
 
 /* The bytes of one token as tokenizer_bytes, but special ones by their text: for logprobs and debugging. */
 const char *tokenizer_name(const struct tokenizer *t, int id, size_t *size);
+
+/* All tokens and merges as files spell them, in the arena (some 30 MB for Qwen2's). False: no memory. */
+bool tokenizer_vocabulary(const struct tokenizer *t, struct vocabulary *out, struct arena *a, struct err *e);
 
 /* Ids to text as it streams: bytes in, whole characters out. Invalid UTF-8 becomes U+FFFD per maximal invalid
  * part, as Python's "replace"; an incomplete character is held back until the next token or the end.

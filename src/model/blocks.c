@@ -2,6 +2,7 @@
 
 #include "model/half.h"
 
+#include <float.h>
 #include <math.h>
 
 bool dtype_is_blocks(enum dtype t)
@@ -34,6 +35,12 @@ size_t blocks_strip_bytes(enum dtype t, int cols)
     return (size_t)blocks_tiles(cols) * blocks_tile_bytes(t);
 }
 
+float blocks_most(enum dtype t)
+{
+    const float f16 = 65504;
+    return f16 * (t == DTYPE_Q8_0 ? 127 : 8);
+}
+
 static size_t block_bytes(enum dtype t)
 {
     return t == DTYPE_Q8_0 ? Q8_BLOCK_BYTES : Q4_BLOCK_BYTES;
@@ -50,13 +57,20 @@ static int32_t nearest(float v)
     return whole + (rest >= 0.5f) - (rest <= -0.5f);
 }
 
+/* Of a d so small that it is 0 as an f16 and that 1 / d would be infinite: 0, as of 0. */
+static float inverse_of(float d)
+{
+    float inverse = 1 / d;
+    return fabsf(inverse) <= FLT_MAX ? inverse : 0;
+}
+
 /* d = most |w| / 127, q = nearest(w / d); the quotient is a product with f32 1 / d, as ggml computes it. */
 static float encode_q8(const float *w, int32_t q[BLOCK_COLS])
 {
     float most = 0;
     for (int i = 0; i < BLOCK_COLS; i++)
         most = fabsf(w[i]) > most ? fabsf(w[i]) : most;
-    float d = most / 127, inverse = d != 0 ? 1 / d : 0;
+    float d = most / 127, inverse = inverse_of(d);
     for (int i = 0; i < BLOCK_COLS; i++)
         q[i] = nearest(w[i] * inverse) + Q8_OFFSET;
     return d;
@@ -69,7 +83,7 @@ static float encode_q4(const float *w, int32_t q[BLOCK_COLS])
     float extreme = 0;
     for (int i = 0; i < BLOCK_COLS; i++)
         extreme = fabsf(w[i]) > fabsf(extreme) ? w[i] : extreme;
-    float d = extreme / -8, inverse = d != 0 ? 1 / d : 0;
+    float d = extreme / -8, inverse = inverse_of(d);
     for (int i = 0; i < BLOCK_COLS; i++) {
         int32_t v = (int32_t)(w[i] * inverse + 8.5f);
         q[i] = v < 15 ? v : 15;

@@ -1,6 +1,7 @@
 #include "model/dtype.h"
 
 #include "model/blocks.h"
+#include "model/half.h"
 
 #include <string.h>
 
@@ -46,4 +47,18 @@ size_t tensor_bytes(enum dtype t, int rows, int cols)
     if (dtype_is_blocks(t))
         return (size_t)blocks_strips(rows) * blocks_strip_bytes(t, cols);
     return (size_t)rows * (size_t)cols * dtype_bytes(t);
+}
+
+void dtype_widen(enum dtype t, const void *values, size_t count, float *out)
+{
+    const unsigned char *bytes = values;
+    if (t == DTYPE_F32) {
+        memcpy(out, bytes, count * sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, bytes + i * sizeof half, sizeof half);
+        out[i] = t == DTYPE_BF16 ? bf16_value(half) : f16_value(half);
+    }
 }

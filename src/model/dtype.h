@@ -16,4 +16,7 @@ struct dtype_info {
 /* NULL when the format knows no such type. */
 const struct dtype_info *dtype_find(const char *name);
 
+/* BF16, F16 or F32 to f32, exactly; `values` need no alignment. */
+void dtype_widen(enum dtype t, const void *values, size_t count, float *out);
+
 #endif

@@ -2,17 +2,17 @@
 
 #include <stdio.h>
 
-struct stage stage_at(const struct model_config *c, int stage)
+struct stage_place stage_at(const struct model_config *c, int stage)
 {
     if (stage == 0)
-        return (struct stage){STAGE_FRONT, 0};
+        return (struct stage_place){STAGE_FRONT, 0};
     if (stage < stage_projector(c))
-        return (struct stage){STAGE_ENCODER, stage - stage_encoder(0)};
+        return (struct stage_place){STAGE_ENCODER, stage - stage_encoder(0)};
     if (stage == stage_projector(c))
-        return (struct stage){STAGE_PROJECTOR, 0};
+        return (struct stage_place){STAGE_PROJECTOR, 0};
     if (stage < stage_head(c))
-        return (struct stage){STAGE_DECODER, stage - stage_decoder(c, 0)};
-    return (struct stage){stage == stage_head(c) ? STAGE_HEAD : STAGE_EMBEDDING, 0};
+        return (struct stage_place){STAGE_DECODER, stage - stage_decoder(c, 0)};
+    return (struct stage_place){stage == stage_head(c) ? STAGE_HEAD : STAGE_EMBEDDING, 0};
 }
 
 /* Which of count structures of `size` bytes from `first` on a member lies in; -1: none. */
@@ -47,7 +47,7 @@ const char *stage_name(const struct model_config *c, int stage, char out[STAGE_N
         [STAGE_PROJECTOR] = "projector", [STAGE_DECODER] = "decoder layer",
         [STAGE_HEAD] = "head",           [STAGE_EMBEDDING] = "embedding",
     };
-    struct stage s = stage_at(c, stage);
+    struct stage_place s = stage_at(c, stage);
     bool layered = s.kind == STAGE_ENCODER || s.kind == STAGE_DECODER;
     if (layered)
         snprintf(out, STAGE_NAME, "%s %d", names[s.kind], s.layer);

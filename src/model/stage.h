@@ -39,11 +39,11 @@ static inline int stage_count(const struct model_config *c)
     return stage_head(c) + 2;
 }
 
-struct stage {
+struct stage_place {
     enum stage_kind kind;
     int layer; /* of STAGE_ENCODER and STAGE_DECODER, else 0 */
 };
-struct stage stage_at(const struct model_config *c, int stage);
+struct stage_place stage_at(const struct model_config *c, int stage);
 
 /* The stage that needs a slot's bytes. A tied head is the embedding: its bytes then belong to the head. */
 int stage_of_slot(const struct model_config *c, const struct weights *w, const struct weight_slot *slot);

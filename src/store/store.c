@@ -66,6 +66,11 @@ void stores_patience(struct stores *s, int seconds)
     http_patience(s->http, seconds);
 }
 
+void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop)
+{
+    http_wind_down(s->http, stop);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)
@@ -172,6 +177,19 @@ bool store_put(struct store *s, const char *name, const void *bytes, size_t size
 uint64_t upload_held(struct store *s, const char *name)
 {
     return s->uri.scheme == URI_LOCAL ? part_file_held(name) : 0;
+}
+
+bool store_copies(const struct store *from, const struct store *to)
+{
+    return from->kind == to->kind && from->kind->copy;
+}
+
+bool store_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                struct err *e)
+{
+    if (!store_copies(copy->from, copy->to))
+        return err_set(e, ERR_UNSUPPORTED, "%s: these two places make no copies themselves", copy->name);
+    return copy->from->kind->copy(copy, at, a, out, e);
 }
 
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,

@@ -153,11 +153,72 @@ static void wrong_bytes_are_never_published(void **state)
     expect_pack(s, B "/m", "q8_0");
 }
 
+/* --- for other programs --- */
+
+static void expect_gguf(const char *path)
+{
+    char begin[4];
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        fail_msg("%s is not there", path);
+    assert_int_equal(fread(begin, 1, sizeof begin, f), sizeof begin);
+    assert_memory_equal(begin, "GGUF", sizeof begin);
+    fclose(f);
+}
+
+static void gguf_files_come_of_a_folder_and_of_its_pack(void **state)
+{
+    struct scratch *s = *state;
+    copy_repository();
+    scratch_ok(s, "pack", "./" REPO, "a/m.gguf", "--to", "gguf", "-e", "q4_0", "--dry-run");
+    assert_non_null(strstr(s->last.out, "a/m.gguf: the language model in q4_0, 479 kB\n"));
+    assert_non_null(strstr(s->last.out, "nothing was written"));
+    assert_false(scratch_exists("a"));
+    assert_int_equal(system("mkdir a b"), 0);
+    scratch_ok(s, "pack", "./" REPO, "a/m.gguf", "--to", "gguf", "-e", "q4_0");
+    assert_non_null(
+        strstr(s->last.out, "a/m-mmproj.gguf: the audio tower and the projector in q8_0, 568 kB\n"));
+    expect_gguf("a/m.gguf");
+    expect_gguf("a/m-mmproj.gguf");
+    scratch_ok(s, "pack", "./" REPO, "name", "-e",
+               "q4_0"); /* named as the repository: so is the file's model */
+    scratch_ok(s, "pack", "./name", "b/m.gguf", "--to", "gguf");
+    scratch_same("a/m.gguf", "b/m.gguf");
+    scratch_same("a/m-mmproj.gguf", "b/m-mmproj.gguf");
+    assert_int_equal(system("test $(ls a | wc -l) = 2"), 0); /* nothing else is left */
+}
+
+static void gguf_files_are_replaced_only_when_told(void **state)
+{
+    struct scratch *s = *state;
+    copy_repository();
+    scratch_text("m-mmproj.gguf", "mine");
+    assert_int_equal(scratch_run(s, "pack", "./" REPO, "m.gguf", "--to", "gguf"), 4);
+    assert_non_null(strstr(s->last.err, "m-mmproj.gguf is there already. Replace it?"));
+    assert_false(scratch_exists("m.gguf"));
+    scratch_ok(s, "pack", "./" REPO, "m.gguf", "--to", "gguf", "--yes", "--json");
+    expect_gguf("m-mmproj.gguf");
+    json_t *o = json_loads(s->last.out, 0, NULL), *files = json_object_get(o, "files");
+    assert_int_equal(json_array_size(files), 2);
+    json_t *first = json_array_get(files, 0);
+    assert_string_equal(json_string_value(json_object_get(first, "name")), "m.gguf");
+    assert_string_equal(json_string_value(json_object_get(first, "encoding")), "BF16");
+    json_decref(o);
+}
+
 static const struct {
-    const char *words[6];
+    const char *words[9];
     int code;
     const char *says;
 } refused[] = {
+    {{"pack", "owner/name", "x.gguf", "--to", "gguf"}, 2, "owner/name: not a folder on this machine"},
+    {{"pack", B "/m", "x.gguf", "--to", "gguf"}, 2, "not a folder on this machine, which --to gguf takes"},
+    {{"pack", "./" REPO, "x", "--to", "gguf"}, 2, "x: expected a file on this machine that ends in .gguf"},
+    {{"pack", "./" REPO, ".gguf", "--to", "gguf"}, 2, "expected a file on this machine that ends in .gguf"},
+    {{"pack", "./" REPO, B "/x.gguf", "--to", "gguf"}, 2, "expected a file on this machine"},
+    {{"pack", "./" REPO, "none/x.gguf", "--to", "gguf"}, 1, "none/x-mmproj.gguf.partial: No such file"},
+    {{"pack", "./" REPO, "x.gguf", "--to", "onnx"}, 2, "expected one of folder|gguf"},
+    {{"pack", "./empty", "x.gguf", "--to", "gguf"}, 1, "config.json"},
     {{"pack", "owner/name", "x"}, 2, "encoded how? --encode bf16, q8_0 or q4_0"},
     {{"pack", "owner/name"}, 2, "which model, to where?"},
     {{"pack", "./none", "x", "-e", "q8_0"}, 1, "./none: no such folder"},
@@ -177,7 +238,7 @@ static void each_refusal_says_what_to_do(void **state)
     scratch_text("broken/model.safetensors", "no safetensors file");
     assert_int_equal(system("cp " REPO "*.json broken"), 0);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        const char *words[7] = {NULL};
+        const char *words[10] = {NULL};
         memcpy(words, refused[i].words, sizeof refused[i].words);
         int code = scratch_run_words(s, NULL, words);
         if (code != refused[i].code || !strstr(s->last.err, refused[i].says))
@@ -221,6 +282,8 @@ int main(int argc, char **argv)
         test(killed_at_any_moment_it_goes_on),
         test(faults_on_the_way_end_well),
         test(wrong_bytes_are_never_published),
+        test(gguf_files_come_of_a_folder_and_of_its_pack),
+        test(gguf_files_are_replaced_only_when_told),
         test(each_refusal_says_what_to_do),
         test(endpoint_that_takes_parts_in_order_alone_is_refused),
     };

@@ -274,6 +274,108 @@ static void a_folder_without_a_tokenizer_is_refused(void **state)
                                 "tokenizer_config.json, or tokenizer.json");
 }
 
+/* --- told again ------------------------------------------------------------------------------------------
+ */
+
+static int check_base_tokens(const struct vocabulary *v, const char *text)
+{
+    json_t *base = parse(text), *id;
+    const char *key;
+    int count = 0;
+    json_object_foreach(base, key, id)
+    {
+        const struct vocabulary_token *t = &v->tokens[json_integer_value(id)];
+        assert_string_equal(t->text, key);
+        assert_int_equal(t->kind, TOKEN_BASE);
+        count++;
+    }
+    json_decref(base);
+    return count;
+}
+
+static int check_added_tokens(const struct vocabulary *v, const char *config)
+{
+    json_t *added = added_as_json(config), *entry;
+    size_t i;
+    json_array_foreach(added, i, entry)
+    {
+        const struct vocabulary_token *t = &v->tokens[json_integer_value(json_object_get(entry, "id"))];
+        bool special = json_is_true(json_object_get(entry, "special"));
+        assert_string_equal(t->text, json_string_value(json_object_get(entry, "content")));
+        assert_int_equal(t->kind, special ? TOKEN_SPECIAL : TOKEN_ADDED);
+    }
+    json_decref(added);
+    return (int)i;
+}
+
+static void check_merges(const struct vocabulary *v, const char *text)
+{
+    json_t *lines = merges_as_json(text, false), *line;
+    size_t i;
+    assert_int_equal(v->merge_count, json_array_size(lines));
+    json_array_foreach(lines, i, line)
+    {
+        assert_string_equal(v->merges[i], json_string_value(line));
+    }
+    json_decref(lines);
+}
+
+static void check_told_again(const char *folder, int rows)
+{
+    struct folder_files d;
+    struct vocabulary v;
+    struct err e = {0};
+    struct tokenizer *t = text_data_tokenizer(folder, rows);
+    struct arena *a = arena_new(SIZE_MAX);
+    int none = 0;
+    load_files(&d, folder);
+    assert_true(tokenizer_vocabulary(t, &v, a, &e));
+    assert_int_equal(v.count, rows);
+    for (int i = 0; i < rows; i++)
+        none += v.tokens[i].kind == TOKEN_NONE && *v.tokens[i].text == '\0';
+    assert_int_equal(check_base_tokens(&v, d.vocab) + check_added_tokens(&v, d.config) + none, rows);
+    check_merges(&v, d.merges);
+    free_files(&d);
+    arena_free(a);
+    tokenizer_free(t);
+}
+
+static void a_tokenizer_is_told_again_as_its_files_told_it(void **state)
+{
+    (void)state;
+    check_told_again(QWEN2_TOKENIZER, QWEN2_ROWS);
+    check_told_again(TINY_AUDIO, TINY_ROWS);
+}
+
+static void added_tokens_that_are_part_of_the_text_are_told_apart(void **state)
+{
+    struct folder_files d;
+    struct vocabulary v;
+    struct err e = {0};
+    struct arena *small = arena_new(1000), *a = arena_new(SIZE_MAX);
+    load_files(&d, TINY_AUDIO);
+    json_t *config = parse(d.config);
+    (void)state;
+    json_object_set_new(json_object_get(json_object_get(config, "added_tokens_decoder"), "1030"), "special",
+                        json_false());
+    char *text = json_dumps(config, 0);
+    const struct token_files f = {file_of(d.vocab), file_of(d.merges), file_of(text), {0}};
+    struct tokenizer *t = tokenizer_parse(&f, TINY_ROWS, &e);
+    assert_true(tokenizer_vocabulary(t, &v, a, &e));
+    assert_int_equal(v.tokens[1029].kind, TOKEN_SPECIAL);
+    assert_int_equal(v.tokens[1030].kind, TOKEN_ADDED);
+    assert_string_equal(v.tokens[1030].text, "<|extra_0|>");
+    assert_int_equal(v.tokens[1034].kind, TOKEN_NONE);
+    assert_false(tokenizer_vocabulary(t, &v, small, &e));
+    assert_int_equal(e.kind, ERR_MEMORY);
+    tokenizer_free(t);
+    free(text);
+    json_decref(config);
+    free_files(&d);
+    arena_free(small);
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +383,8 @@ int main(void)
         cmocka_unit_test(tokenizer_json_of_another_kind_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_is_refused),
         cmocka_unit_test(tokenizer_json_gives_the_same),
+        cmocka_unit_test(a_tokenizer_is_told_again_as_its_files_told_it),
+        cmocka_unit_test(added_tokens_that_are_part_of_the_text_are_told_apart),
         cmocka_unit_test(a_version_line_windows_ends_and_escapes_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Tokenizer files: the input is tokenizer.json, or with NUL bytes in it vocab.json, merges.txt and
- * tokenizer_config.json one behind the other. What is accepted must encode any text and give it back. */
+ * tokenizer_config.json one behind the other. What is accepted must encode any text and give it back, and be
+ * told again with every token and merge that it has. */
 #include "engine/text/parts.h"
 
 #include <stdint.h>
@@ -40,6 +41,25 @@ static void check_round_trip(const struct tokenizer *t)
         ids_clear(&ids);
 }
 
+static void check_told_again(const struct tokenizer *t)
+{
+    struct vocabulary v;
+    struct err e = {0};
+    struct arena *a = arena_new(SIZE_MAX);
+    size_t size;
+    if (!a || !tokenizer_vocabulary(t, &v, a, &e) || v.count != ROWS)
+        abort();
+    for (int id = 0; id < ROWS; id++) {
+        tokenizer_name(t, id, &size);
+        if ((v.tokens[id].kind == TOKEN_NONE) != (size == 0) || strlen(v.tokens[id].text) < size)
+            abort();
+    }
+    for (size_t i = 0; i < v.merge_count; i++)
+        if (!strchr(v.merges[i], ' '))
+            abort();
+    arena_free(a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct token_files f = {0};
@@ -54,8 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         f.json = (struct token_file){(const char *)data, size};
     }
     struct tokenizer *t = tokenizer_parse(&f, ROWS, &e);
-    if (t)
+    if (t) {
         check_round_trip(t);
+        check_told_again(t);
+    }
     tokenizer_free(t);
     return 0;
 }

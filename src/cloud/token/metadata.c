@@ -61,7 +61,7 @@ bool mint_metadata(struct http *h, struct minted *out, struct err *e)
 {
     char url[URL_ROOM];
     struct body body = {.ceiling = MAX_ANSWER_BYTES};
-    struct retry retry = {.policy = &retry_default};
+    struct retry retry = retry_start(&retry_default, h, NULL);
     struct http_reply r;
     bool ok;
 

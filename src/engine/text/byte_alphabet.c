@@ -10,8 +10,10 @@ void byte_alphabet_init(struct byte_alphabet *a)
     for (int code = 0; code < BYTE_ALPHABET_CODES; code++)
         a->byte_of[code] = -1;
     int next = 256;
-    for (int byte = 0; byte < 256; byte++)
-        a->byte_of[printable(byte) ? byte : next++] = (short)byte;
+    for (int byte = 0; byte < 256; byte++) {
+        a->code_of[byte] = (short)(printable(byte) ? byte : next++);
+        a->byte_of[a->code_of[byte]] = (short)byte;
+    }
 }
 
 bool byte_alphabet_decode(const struct byte_alphabet *a, const char *text, size_t size, unsigned char *out,
@@ -31,4 +33,15 @@ bool byte_alphabet_decode(const struct byte_alphabet *a, const char *text, size_
     }
     *out_size = n;
     return true;
+}
+
+void byte_alphabet_encode(const struct byte_alphabet *a, const unsigned char *bytes, size_t size, char *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        int code = a->code_of[bytes[i]];
+        if (code >= 0x80)
+            *out++ = (char)(0xc0 | code >> 6);
+        *out++ = (char)(code >= 0x80 ? 0x80 | (code & 0x3f) : code);
+    }
+    *out = '\0';
 }
