@@ -45,7 +45,7 @@ bool reference_is_repository(const char *text)
     }
 }
 
-static bool is_tag(const char *text)
+bool reference_is_tag(const char *text)
 {
     static const char more[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t size = strlen(text);
@@ -161,7 +161,7 @@ static bool parse_rest(struct reference *r, const char *rest, struct arena *a, s
     r->repository = arena_strndup(a, rest, size);
     if (!r->tag || !r->repository)
         return err_set(e, ERR_MEMORY, "no memory");
-    if (!is_tag(r->tag))
+    if (!reference_is_tag(r->tag))
         return err_set(
             e, ERR_USAGE,
             "\"%.200s\": not a tag: expected up to 128 letters, digits, . _ -, not beginning with . or -",

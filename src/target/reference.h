@@ -29,6 +29,9 @@ bool reference_parse(struct reference *r, const char *text, struct arena *a, str
 /* Whether it can name a repository (distribution-spec: lower case, digits, separators, slashes). */
 bool reference_is_repository(const char *text);
 
+/* Whether it can be a tag. */
+bool reference_is_tag(const char *text);
+
 /* "localhost", "127.0.0.1", "[::1]", each with or without ":PORT". */
 bool reference_is_loopback(const char *host);
 

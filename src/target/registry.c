@@ -108,14 +108,15 @@ bool registry_push(struct cloud *c, const struct image *im, const struct push_op
 
 struct plan {
     struct push_request *out;
-    int count;
+    int count, room;
+    size_t chunk;
     struct session s;
     bool complete;
 };
 
 static void plan_request(struct plan *p, const char *method, const char *url, const char *type, uint64_t size)
 {
-    p->complete = p->complete && url && p->count < PUSH_MAX_REQUESTS;
+    p->complete = p->complete && url && p->count < p->room;
     if (p->complete)
         p->out[p->count++] = (struct push_request){method, url, type, size};
 }
@@ -123,24 +124,39 @@ static void plan_request(struct plan *p, const char *method, const char *url, co
 static void plan_blob(struct plan *p, const struct image_blob *b)
 {
     const char *from = p->s.mount_from;
+    char *begin = from ? session_url(&p->s, NULL, "/blobs/uploads/?mount=%s&from=%s", b->digest, from)
+                       : session_url(&p->s, NULL, "/blobs/uploads/");
     plan_request(p, "HEAD", session_url(&p->s, NULL, "/blobs/%s", b->digest), NULL, 0);
-    plan_request(p, "POST",
-                 from ? session_url(&p->s, NULL, "/blobs/uploads/?mount=%s&from=%s", b->digest, from)
-                      : session_url(&p->s, NULL, "/blobs/uploads/"),
-                 NULL, 0);
-    plan_request(p, "PUT", session_url(&p->s, NULL, "/blobs/uploads/…?digest=%s", b->digest),
-                 "application/octet-stream", b->size);
+    plan_request(p, "POST", begin, NULL, 0);
+    for (size_t at = 0; p->chunk && at < b->size; at += p->chunk)
+        plan_request(p, "PATCH", session_url(&p->s, NULL, "/blobs/uploads/…"), UPLOAD_TYPE,
+                     b->size - at < p->chunk ? b->size - at : p->chunk);
+    plan_request(p, "PUT", session_url(&p->s, NULL, "/blobs/uploads/…?digest=%s", b->digest), UPLOAD_TYPE,
+                 p->chunk ? 0 : b->size);
 }
 
-int registry_plan(const struct image *im, const struct push_options *o, struct arena *a,
-                  struct push_request out[PUSH_MAX_REQUESTS])
+static int most_requests(const struct image *im, size_t chunk)
 {
-    struct plan p = {
-        .out = out, .s = {.to = o->to, .mount_from = o->mount_from, .arena = a}, .complete = true};
+    enum { BLOBS = IMAGE_LAYERS + 1, EACH = 3, MANIFEST = 2 };
+    return BLOBS * EACH + MANIFEST + (chunk ? (int)(image_size(im) / chunk) + BLOBS : 0);
+}
+
+const struct push_request *registry_plan(const struct image *im, const struct push_options *o,
+                                         struct arena *a, int *count, struct err *e)
+{
+    size_t chunk = o->to->google ? 0 : o->chunk_bytes;
+    struct plan p = {.room = most_requests(im, chunk),
+                     .chunk = chunk,
+                     .s = {.to = o->to, .mount_from = o->mount_from, .arena = a}};
+    p.out = arena_alloc(a, (size_t)p.room, sizeof *p.out);
+    p.complete = p.out != NULL;
     for (int i = 0; i < IMAGE_LAYERS; i++)
         plan_blob(&p, &im->layers[i].blob);
     plan_blob(&p, &im->config);
     plan_request(&p, "HEAD", manifest_url(&p.s, NULL), NULL, 0);
     plan_request(&p, "PUT", manifest_url(&p.s, NULL), IMAGE_MANIFEST_TYPE, im->manifest.size);
-    return p.complete ? p.count : 0;
+    *count = p.count;
+    if (!p.complete)
+        err_set(e, ERR_MEMORY, "no memory for the requests");
+    return p.complete ? p.out : NULL;
 }

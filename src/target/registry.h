@@ -39,9 +39,8 @@ struct push_request {
     const char *method, *url, *content_type; /* content_type NULL: no body */
     uint64_t size;
 };
-enum { PUSH_MAX_REQUESTS = 16 };
-/* How many; 0: no memory. */
-int registry_plan(const struct image *im, const struct push_options *o, struct arena *a,
-                  struct push_request out[PUSH_MAX_REQUESTS]);
+/* In the arena; how many into *count. NULL with *e set: no memory. */
+const struct push_request *registry_plan(const struct image *im, const struct push_options *o,
+                                         struct arena *a, int *count, struct err *e);
 
 #endif

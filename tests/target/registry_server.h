@@ -28,6 +28,7 @@ struct server_fault {
     bool forget_tokens;  /* the same */
     size_t damage;       /* 1 + a byte of the body that arrives changed */
     bool bare_range;     /* "0-0" for an upload that holds nothing is left out */
+    bool twice;          /* a piece is kept twice, as if it had been sent again after a lost answer */
 };
 
 struct registry_server *server_start(enum server_auth auth);

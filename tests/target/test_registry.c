@@ -409,6 +409,7 @@ static void trouble_between_pieces_is_tried_again(void **state)
         {.method = "PATCH", .skip = 3, .forget_uploads = true},
         {.method = "PATCH", .skip = 3, .damage = 5}, /* found out at the end */
         {.method = "PATCH", .skip = 5, .status = 416},
+        {.method = "PATCH", .skip = 1, .twice = true},
     };
     struct fixture *f = *state;
     f->options.chunk_bytes = 1 << 20;
@@ -665,15 +666,42 @@ static void upload_elsewhere_goes_without_the_login(void **state)
 static void plan_lists_what_would_be_asked(void **state)
 {
     struct fixture *f = *state;
-    struct push_request plan[PUSH_MAX_REQUESTS];
+    struct err e = {0};
+    int count;
     aim(f, "us-docker.pkg.dev/p/r/ferry:2");
-    assert_int_equal(registry_plan(&f->image, &f->options, f->arena, plan), 11);
+    const struct push_request *plan = registry_plan(&f->image, &f->options, f->arena, &count, &e);
+    assert_non_null(plan);
+    assert_int_equal(count, 11);
     assert_string_equal(plan[0].method, "HEAD");
     assert_string_equal(plan[1].url, "https://us-docker.pkg.dev/v2/p/r/ferry/blobs/uploads/");
     assert_int_equal(plan[2].size, LAYER);
     assert_string_equal(plan[10].url, "https://us-docker.pkg.dev/v2/p/r/ferry/manifests/2");
     assert_string_equal(plan[10].content_type, IMAGE_MANIFEST_TYPE);
     assert_string_equal(server_log(f->server), "");
+}
+
+/* Method by method, with the sizes of bodies: what is planned is what a registry with nothing in it hears. */
+static void plan_is_what_happens(void **state)
+{
+    static const size_t chunks[] = {0, 1 << 20, 4000000, LAYER};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        struct err e = {0};
+        uint64_t size = 0;
+        int count;
+        f->options.chunk_bytes = chunks[i];
+        start(f, SERVER_OPEN);
+        const struct push_request *plan = registry_plan(&f->image, &f->options, f->arena, &count, &e);
+        assert_non_null(plan);
+        expect_push(f);
+        const char *line = server_log(f->server);
+        for (int k = 0; k < count; k++, line += strcspn(line, "\n") + 1) {
+            assert_memory_equal(line, plan[k].method, strlen(plan[k].method));
+            size += plan[k].size;
+        }
+        assert_string_equal(line, "");
+        assert_int_equal(size, server_received(f->server));
+    }
 }
 
 int main(void)
@@ -708,6 +736,7 @@ int main(void)
         WITH_SERVER(address_of_an_upload_is_made_absolute_or_refused),
         WITH_SERVER(upload_elsewhere_goes_without_the_login),
         WITH_SERVER(plan_lists_what_would_be_asked),
+        WITH_SERVER(plan_is_what_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,6 @@
 #include <strings.h>
 
 enum { LOCATION_ROOM = 6144 };
-#define BLOB_TYPE "application/octet-stream"
 
 /* One upload while it runs. */
 struct run {
@@ -157,7 +156,7 @@ static enum step check_stored(const struct run *u, const struct http_reply *r, s
 static enum step finish(struct run *u, struct err *e)
 {
     bool whole = u->held == 0 && u->blob->size > 0;
-    struct http_request q = {.method = "PUT", .url = closing_url(u, e), .content_type = BLOB_TYPE};
+    struct http_request q = {.method = "PUT", .url = closing_url(u, e), .content_type = UPLOAD_TYPE};
     if (!q.url)
         return STEP_FAILED;
     if (whole) {
@@ -193,7 +192,7 @@ static enum step send_chunk(struct run *u, struct err *e)
     snprintf(range, sizeof range, "%zu-%zu", u->held, u->held + size - 1);
     struct http_request q = {.method = "PATCH",
                              .url = u->location,
-                             .content_type = BLOB_TYPE,
+                             .content_type = UPLOAD_TYPE,
                              .body = (const char *)u->blob->bytes + u->held,
                              .body_size = size,
                              .headers = {{"Content-Range", range}}};
@@ -204,6 +203,10 @@ static enum step send_chunk(struct run *u, struct err *e)
     size_t before = u->held;
     if (!take_location(u, &u->reply, e) || !take_held(u, &u->reply, u->held + size, e))
         return STEP_FAILED;
+    if (u->held > before + size) { /* a lost answer made the piece go twice, and this registry kept both */
+        err_set(e, ERR_CORRUPT, "the registry holds more than it was sent");
+        return STEP_AGAIN;
+    }
     if (u->held > before)
         return STEP_DONE;
     err_set(e, ERR_TRANSIENT, "the registry took %zu bytes and kept none", size);

@@ -12,6 +12,8 @@
 
 enum { UPLOAD_CHUNK = 4 << 20 /* after a break; the most that ghcr.io takes */ };
 
+#define UPLOAD_TYPE "application/octet-stream" /* of bytes on their way */
+
 enum upload_way { UPLOAD_WAS_THERE, UPLOAD_MOUNTED, UPLOAD_SENT };
 
 /* Whether the registry has it. False with *e set only when nobody answers. */
