@@ -103,7 +103,8 @@ bool layer_pack(struct layer *l, struct packed *out, struct err *e)
 {
     struct packer *p = packer_new(MOST_BYTES, e);
     bool ok = p != NULL;
-    qsort(l->files, (size_t)l->count, sizeof *l->files, compare);
+    if (l->count)
+        qsort(l->files, (size_t)l->count, sizeof *l->files, compare);
     for (int i = 0; ok && i < l->count; i++)
         ok = pack_file(p, &l->files[i], e);
     ok = ok && packer_add(p, zeros, TAR_END, e) && packer_end(p, out, e);
