@@ -2,6 +2,7 @@
  * thread waits for signals. */
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/config_source.h"
@@ -254,10 +255,12 @@ static bool run_service(struct service *v, const char *key, struct err *e)
                                .config_seconds = s->config_seconds};
     sigset_t set;
     bool ok = false;
+    int inherited;
 
     v->signals = v->load_ended = -1;
-    if (!take_signals(v, &set, e))
+    if (!listen_inherited(&inherited, e) || !take_signals(v, &set, e))
         goto done;
+    o.listen_fd = inherited > 0 ? inherited : 0;
     v->server = server_new(&o, e);
     if (!v->server)
         goto done;

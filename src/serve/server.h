@@ -49,6 +49,7 @@ struct server;
 struct server_options {
     const char *host;     /* address to listen on; default: all, IPv6 and IPv4 */
     int port;             /* 0: any free one, see server_port */
+    int listen_fd;        /* a socket that listens already (base/listen.h), taken over; host is not read */
     const char *api_key;  /* asked of everything but /healthz and /readyz; NULL or "": open to all */
     const char *version;  /* for system_fingerprint and ferry_build_info */
     const char *math;     /* "exact", "fast": the same */

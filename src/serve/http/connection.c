@@ -236,9 +236,15 @@ static void hand_over(struct call *c)
     }
 }
 
+/* What the worker does, and what must wait for the model: the worker has it. */
+static bool is_work(const struct call *c)
+{
+    return c->route->body != BODY_NONE || (c->route->needs_model && !atomic_load(&c->server->model));
+}
+
 static enum MHD_Result answer(struct call *c)
 {
-    if (c->refusal.err.kind == ERR_NONE && c->route->body != BODY_NONE && check_queue(c)) {
+    if (c->refusal.err.kind == ERR_NONE && is_work(c) && check_queue(c)) {
         hand_over(c);
         return MHD_YES;
     }
