@@ -30,7 +30,8 @@
  * joined by spaces; in verbose_json each window is a segment. A window is written in at most as many tokens
  * as it has audio tokens and 64 more; one that was cut there is named in "warnings".
  *
- * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace. */
+ * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace; of /healthz
+ * and /readyz only where the level is debug. */
 #ifndef FERRY_SERVE_SERVER_H
 #define FERRY_SERVE_SERVER_H
 

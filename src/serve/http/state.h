@@ -47,6 +47,7 @@ struct route {
     void (*answer)(struct call *c);
     bool configured;  /* the live configuration counts for it */
     bool needs_model; /* held until it is there */
+    bool probe;       /* no news for the log */
 };
 
 /* The route of a request; NULL with *e filled (404; 405 with *allow set to the methods that exist). */
