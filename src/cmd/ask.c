@@ -8,6 +8,7 @@
 #include "cmd/interrupt.h"
 #include "cmd/model_source.h"
 #include "cmd/service_client.h"
+#include "cmd/service_name.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -145,6 +146,17 @@ static bool ask_service(struct ask *q, struct arena *a, struct answer *out, stru
     return answer_open(out, s->json, s->stats, e) && ask_url(q, a, out, e) && answer_end(out, e);
 }
 
+/* A service's name becomes its address, and its key the one that is sent. */
+static bool find_service(struct ask *q, struct arena *a, struct err *e)
+{
+    struct target_service s;
+    enum service_found found = service_find(q->target, a, &s, e);
+    if (found != SERVICE_FOUND)
+        return found == SERVICE_NONE;
+    q->target = s.url;
+    return service_key(&s, q->settings.api_key, a, &q->settings.api_key, e);
+}
+
 static bool ask(struct ask *q, const char *operand, struct arena *a, struct err *e)
 {
     struct answer answer = {0};
@@ -152,7 +164,7 @@ static bool ask(struct ask *q, const char *operand, struct arena *a, struct err 
     if (!operand && q->settings.audio.count == 0)
         return err_set(e, ERR_USAGE,
                        "what is the question? put it behind %s, or give a recording with --audio", q->target);
-    if (!read_question(q, operand, a, e) || !read_audio(q, a, e))
+    if (!read_question(q, operand, a, e) || !read_audio(q, a, e) || !find_service(q, a, e))
         return false;
     bool ok = service_is_url(q->target) ? ask_service(q, a, &answer, e) : ask_here(q, &answer, e);
     answer_close(&answer);
@@ -189,6 +201,8 @@ static const struct option_group *const ask_groups[] = {&ask_group, &engine_grou
 static const char *const ask_examples[] = {
     "ferry ask http://localhost:8080 --audio question.wav",
     "a service, a spoken question",
+    "ferry ask demo \"How many digits?\" --audio samples/digits-en.wav",
+    "a service by the name it was deployed under",
     "ferry ask ~/models/Qwen2-Audio-7B-Instruct --audio call.mp3 \"What does the caller want?\"",
     "a model folder, without a service",
     "git log -5 | ferry ask https://ferry.example.org -s \"Summarize.\" -",
@@ -198,13 +212,13 @@ static const char *const ask_examples[] = {
 
 const struct command command_ask = {
     .name = "ask",
-    .synopsis = "FOLDER|URI|URL [QUESTION] [--audio FILE] [options]",
+    .synopsis = "FOLDER|URI|NAME|URL [QUESTION] [--audio FILE] [options]",
     .summary = "ask one question, in writing or by voice",
     .about =
-        "Asks a service (http://… or https://…), or a model in a folder, a bucket (gs://…) or on the hub "
-        "(hf://…), which is then loaded and computed in this process, and prints the answer as it comes. A "
-        "QUESTION of - is read from stdin. At a terminal the time to the first text and the tokens per "
-        "second follow on stderr. The options under Engine are for a model.",
+        "Asks a service (its URL, or NAME of `ferry deploy`), or a model in a folder, a bucket (gs://…) or on "
+        "the hub (hf://…), which is then loaded and computed in this process, and prints the answer as it "
+        "comes. A QUESTION of - is read from stdin. At a terminal the time to the first text and the tokens "
+        "per second follow on stderr. The options under Engine are for a model.",
     .examples = ask_examples,
     .groups = ask_groups,
     .max_operands = 2,

@@ -8,6 +8,7 @@
 
 extern const struct command command_serve, command_exec, command_ask, command_help;
 extern const struct command command_stage, command_pack, command_bucket, command_config, command_image;
+extern const struct command command_deploy, command_status, command_logs, command_down;
 extern const struct command command_cp, command_ls, command_cat, command_rm;
 
 /* The n-th command, NULL behind the last. */

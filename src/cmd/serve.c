@@ -2,12 +2,13 @@
  * thread waits for signals. Weights that arrive from a bucket are computed with as they come (--start stream)
  * or when all are there (gate). */
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/listen.h"
 #include "base/log.h"
+#include "cmd/api_key.h"
 #include "cmd/commands.h"
 #include "cmd/config_source.h"
-#include "cmd/engine_options.h"
 #include "cmd/model_source.h"
+#include "cmd/service_options.h"
 #include "cmd/terminal.h"
 #include "model/memory_room.h"
 #include "serve/server.h"
@@ -30,22 +31,15 @@ enum {
     LOADER_SECONDS = 3 /* for a load to end when it is stopped */
 };
 
-#define START_MODES "stream|gate"
-enum start_mode { START_STREAM, START_GATE };
-
-#define LOG_LEVELS "debug|info|warning|error|off"
 _Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARNING == 2 && LOG_ERROR == 3 && LOG_OFF == 4,
                "order of --log");
 
 struct serve_settings {
-    struct engine_settings engine; /* first: engine_group's offsets count from here */
-    const char *host;
+    struct service_settings service; /* first: offsets of service_group and engine_group count from here */
+    const char *host, *model;
     int port;
-    const char *model, *api_key, *api_key_file, *config;
-    double config_seconds;
-    int parallel, log, start;
 };
-_Static_assert(offsetof(struct serve_settings, engine) == 0, "engine_group");
+_Static_assert(offsetof(struct serve_settings, service) == 0, "service_group");
 
 static const struct option serve_options[] = {
     {.name = "port",
@@ -62,57 +56,6 @@ static const struct option serve_options[] = {
      .argument = "ADDRESS",
      .offset = offsetof(struct serve_settings, host),
      .help = "address to listen on, such as 127.0.0.1; all of them unless told"},
-    {.name = "parallel",
-     .type = OPTION_INT,
-     .argument = "N",
-     .env = "FERRY_PARALLEL",
-     .preset = "4",
-     .min = 1,
-     .max = 256,
-     .offset = offsetof(struct serve_settings, parallel),
-     .help = "answers generated at a time; more wait their turn"},
-    {.name = "start",
-     .type = OPTION_CHOICE,
-     .argument = "MODE",
-     .env = "FERRY_START",
-     .preset = "stream",
-     .choices = START_MODES,
-     .offset = offsetof(struct serve_settings, start),
-     .help = "while the model loads: stream computes requests behind the weights as they come, gate refuses "
-             "them (503) until all are there"},
-    {.name = "api-key-file",
-     .type = OPTION_TEXT,
-     .argument = "FILE",
-     .env = "FERRY_API_KEY_FILE",
-     .offset = offsetof(struct serve_settings, api_key_file),
-     .help = "file with the key that clients must send as a bearer token"},
-    {.name = "config",
-     .type = OPTION_TEXT,
-     .argument = "URI",
-     .env = "FERRY_CONFIG",
-     .offset = offsetof(struct serve_settings, config),
-     .help = "live configuration: gs://BUCKET/NAME or a file; see `ferry help config`"},
-    {.name = "config-seconds",
-     .type = OPTION_REAL,
-     .argument = "S",
-     .env = "FERRY_CONFIG_SECONDS",
-     .preset = "2",
-     .min = 0.01,
-     .max = 3600,
-     .offset = offsetof(struct serve_settings, config_seconds),
-     .help = "how often to look whether it has changed, while requests come"},
-    {.name = "log",
-     .type = OPTION_CHOICE,
-     .argument = "LEVEL",
-     .env = "FERRY_LOG",
-     .preset = "info",
-     .choices = LOG_LEVELS,
-     .offset = offsetof(struct serve_settings, log),
-     .help = "what is worth a line on stderr: debug, info, warning, error or off"},
-    {.type = OPTION_TEXT,
-     .env = "FERRY_API_KEY",
-     .offset = offsetof(struct serve_settings, api_key),
-     .help = "the key that clients must send as a bearer token, itself"},
     {.type = OPTION_TEXT,
      .env = "FERRY_MODEL",
      .offset = offsetof(struct serve_settings, model),
@@ -141,25 +84,13 @@ struct service {
 };
 
 /* The key of the environment or the file, or "" for none. It lives in the arena. */
-static const char *api_key(const struct serve_settings *s, struct arena *a, struct err *e)
+static const char *api_key(const struct service_settings *s, struct arena *a, struct err *e)
 {
-    if (!s->api_key_file)
-        return s->api_key ? s->api_key : "";
-    if (s->api_key) {
-        err_set(e, ERR_USAGE, "FERRY_API_KEY and an API key file are both given; unset one of them");
+    if (!service_check_key(s, e))
         return NULL;
-    }
-    size_t size;
-    char *key = file_read(a, s->api_key_file, 4096, &size, e);
-    if (!key) {
-        err_wrap(e, "API key file");
-        return NULL;
-    }
-    key[strcspn(key, "\r\n")] = 0;
-    if (*key)
-        return key;
-    err_set(e, ERR_USAGE, "API key file %s: its first line is empty, expected the key", s->api_key_file);
-    return NULL;
+    if (s->api_key_file)
+        return api_key_read(s->api_key_file, a, e);
+    return s->api_key ? s->api_key : "";
 }
 
 /* Tells people at a terminal; the log tells machines. */
@@ -214,7 +145,7 @@ static void announce_model(const struct service *v)
 
     log_load(v);
     log_info("ready", LOG_STR("model", v->model.model.name), LOG_STR("cpu", engine_cpu(g)),
-             LOG_STR("math", engine_math_name(&v->settings->engine)),
+             LOG_STR("math", engine_math_name(&v->settings->service.engine)),
              LOG_INT("threads", pool_threads(v->model.pool)), LOG_INT("context", engine_context(g)),
              LOG_INT("parallel", engine_parallel(g)), LOG_INT("weight_bytes", m.weight_bytes),
              LOG_INT("kv_bytes", m.kv_bytes), LOG_INT("scratch_bytes", m.scratch_bytes),
@@ -237,7 +168,7 @@ static void *load(void *arg)
 {
     struct service *v = arg;
     const struct serve_settings *s = v->settings;
-    v->load_ok = model_source_open(v->source, &v->model, &s->engine, s->parallel, &v->load_err);
+    v->load_ok = model_source_open(v->source, &v->model, &s->service.engine, s->service.parallel, &v->load_err);
     if (v->load_ok) {
         tell(v, LOAD_OPENED);
         v->load_ok = model_source_bring(v->source, &v->load_err);
@@ -292,7 +223,7 @@ static bool take_news(struct service *v, struct err *e)
     if (!model_source_arrives(v->source))
         return true; /* it ends in a moment */
     announce_engine(v);
-    return v->settings->start == START_GATE || give_model(v, e);
+    return v->settings->service.start == START_GATE || give_model(v, e);
 }
 
 /* Until a signal comes (true) or the model turns out not to load (false with *e set). */
@@ -354,18 +285,20 @@ static bool run_service(struct service *v, const char *key, struct err *e)
                                .port = s->port,
                                .api_key = key,
                                .version = FERRY_VERSION,
-                               .math = engine_math_name(&s->engine),
+                               .math = engine_math_name(&s->service.engine),
                                .config = v->config ? config_place_source(v->config) : NULL,
-                               .config_seconds = s->config_seconds,
-                               .gate = s->start == START_GATE};
+                               .config_seconds = s->service.config_seconds,
+                               .gate = s->service.start == START_GATE};
     sigset_t set;
     bool ok = false;
+    int inherited;
 
     v->signals = v->load_told = -1;
-    if (!take_signals(v, &set, e) || !(v->arrival = arrival_new(v->start_ms, e)) ||
-        !(v->source = model_source_new(s->model, v->arrival, e)))
+    if (!listen_inherited(&inherited, e) || !take_signals(v, &set, e) ||
+        !(v->arrival = arrival_new(v->start_ms, e)) || !(v->source = model_source_new(s->model, v->arrival, e)))
         goto done;
     o.arrival = v->arrival;
+    o.listen_fd = inherited > 0 ? inherited : 0;
     v->server = server_new(&o, e);
     if (!v->server)
         goto done;
@@ -393,7 +326,7 @@ done:
 
 static bool run_serve(const struct command *c, char **args, int count, struct err *e)
 {
-    struct serve_settings s = {.engine = ENGINE_SETTINGS_UNSET};
+    struct serve_settings s = {.service = SERVICE_SETTINGS_UNSET};
     struct service v = {.settings = &s, .start_ms = clock_ms()};
     struct operands o;
 
@@ -407,15 +340,15 @@ static bool run_serve(const struct command *c, char **args, int count, struct er
         s.model = o.items[0];
     if (!s.model)
         return err_set(e, ERR_USAGE, "which model? usage: ferry serve %s", c->synopsis);
-    log_set_level((enum log_level)s.log);
+    log_set_level((enum log_level)s.service.log);
 
     struct arena *a = arena_new(8192);
-    const char *key = a ? api_key(&s, a, e) : NULL;
+    const char *key = a ? api_key(&s.service, a, e) : NULL;
     if (!a)
         err_set(e, ERR_MEMORY, "no memory");
-    if (key && s.config)
-        v.config = config_place_new(s.config, e);
-    bool ok = key && (v.config || !s.config) && run_service(&v, key, e);
+    if (key && s.service.config)
+        v.config = config_place_new(s.service.config, e);
+    bool ok = key && (v.config || !s.service.config) && run_service(&v, key, e);
     config_place_free(v.config);
     arena_free(a);
     return ok;
@@ -423,7 +356,7 @@ static bool run_serve(const struct command *c, char **args, int count, struct er
 
 static const struct option_group serve_group = {"Options", serve_options,
                                                 sizeof serve_options / sizeof *serve_options};
-static const struct option_group *const serve_groups[] = {&serve_group, &engine_group, NULL};
+static const struct option_group *const serve_groups[] = {&serve_group, &service_group, &engine_group, NULL};
 
 static const char *const serve_examples[] = {
     "ferry serve ~/models/Qwen2-Audio-7B-Instruct",

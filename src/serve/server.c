@@ -1,9 +1,9 @@
 #include "serve/server.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "serve/http/connection.h"
-#include "serve/http/listen.h"
 #include "serve/http/state.h"
 #include "serve/prepare.h"
 
@@ -145,6 +145,12 @@ static bool start_config(struct server *s, struct err *e)
            (s->poller = poller_new(s->live, e));
 }
 
+static bool open_port(struct server *s, struct err *e)
+{
+    s->listen_fd = s->opt.listen_fd ? s->opt.listen_fd : listen_on(s->opt.host, &s->port, e);
+    return s->listen_fd >= 0 && (!s->opt.listen_fd || listen_adopt(s->listen_fd, &s->port, e));
+}
+
 /* On the worker's thread. */
 static void run_call(void *arg, struct call *c)
 {
@@ -184,8 +190,8 @@ struct server *server_new(const struct server_options *o, struct err *e)
     }
     if (o->arrival && !(s->feed = load_feed_new(o->arrival, e)))
         goto failed;
-    if ((s->listen_fd = listen_on(s->opt.host, &s->port, e)) >= 0 && (s->watch = watch_new(&limits, e)) &&
-        start_config(s, e) && (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
+    if (open_port(s, e) && (s->watch = watch_new(&limits, e)) && start_config(s, e) &&
+        (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
         return s;
 failed:
     server_free(s);

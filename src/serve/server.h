@@ -30,7 +30,8 @@
  * joined by spaces; in verbose_json each window is a segment. A window is written in at most as many tokens
  * as it has audio tokens and 64 more; one that was cut there is named in "warnings".
  *
- * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace. */
+ * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace; of /healthz
+ * and /readyz only where the level is debug. */
 #ifndef FERRY_SERVE_SERVER_H
 #define FERRY_SERVE_SERVER_H
 
@@ -63,6 +64,7 @@ struct server;
 struct server_options {
     const char *host;     /* address to listen on; default: all, IPv6 and IPv4 */
     int port;             /* 0: any free one, see server_port */
+    int listen_fd;        /* a socket that listens already (base/listen.h), taken over; host is not read */
     const char *api_key;  /* asked of everything but /healthz and /readyz; NULL or "": open to all */
     const char *version;  /* for system_fingerprint and ferry_build_info */
     const char *math;     /* "exact", "fast": the same */

@@ -248,9 +248,15 @@ static void hand_over(struct call *c)
     }
 }
 
+/* What the worker does, and what must wait for the model: the worker has it. */
+static bool is_work(const struct call *c)
+{
+    return c->route->body != BODY_NONE || (c->route->needs_model && !atomic_load(&c->server->model));
+}
+
 static enum MHD_Result answer(struct call *c)
 {
-    if (c->refusal.err.kind == ERR_NONE && c->route->body != BODY_NONE && check_queue(c)) {
+    if (c->refusal.err.kind == ERR_NONE && is_work(c) && check_queue(c)) {
         hand_over(c);
         return MHD_YES;
     }
@@ -284,10 +290,18 @@ static const char *route_name(const struct call *c)
     return c->route ? c->route->name : "none";
 }
 
+/* Probes come every few seconds, or many times a second while somebody waits for the model. */
+static enum log_level log_level_of(const struct call *c, int status)
+{
+    if (c->route && c->route->probe)
+        return LOG_DEBUG;
+    return status >= 500 && status != 503 ? LOG_WARNING : LOG_INFO;
+}
+
 static void log_call(const struct call *c, int status, double ms)
 {
     const struct generation_stats *g = &c->stats;
-    log_event(status >= 500 && status != 503 ? LOG_WARNING : LOG_INFO, "request",
+    log_event(log_level_of(c, status), "request",
               log_fields(LOG_STR("route", route_name(c)), LOG_INT("status", status), LOG_NUM("ms", ms),
                          LOG_NUM("queue_ms", g->queue_ms), LOG_NUM("ttft_ms", g->first_token_ms),
                          LOG_INT("tokens_in", g->prompt_tokens), LOG_INT("tokens_out", g->completion_tokens),

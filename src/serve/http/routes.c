@@ -151,17 +151,17 @@ static void answer_config(struct call *c)
 }
 
 static const struct route routes[] = {
-    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat, true},
+    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat, true, true, false},
     {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART, answer_transcription,
-     false},
-    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models, false},
-    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model, false},
-    {"config", "GET", "/v1/config", false, false, BODY_NONE, answer_config, false},
-    {"load", "GET", "/v1/load", false, false, BODY_NONE, answer_load, false},
-    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health, false},
-    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready, false},
-    {"page", "GET", "/", false, true, BODY_NONE, answer_page, false},
-    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics, false},
+     false, true, false},
+    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models, false, true, false},
+    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model, false, true, false},
+    {"config", "GET", "/v1/config", false, false, BODY_NONE, answer_config, false, false, false},
+    {"load", "GET", "/v1/load", false, false, BODY_NONE, answer_load, false, false, false},
+    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health, false, false, true},
+    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready, false, false, true},
+    {"page", "GET", "/", false, true, BODY_NONE, answer_page, false, false, false},
+    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics, false, false, false},
 };
 
 static bool path_matches(const struct route *r, const char *url)

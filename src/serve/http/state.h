@@ -37,8 +37,9 @@ struct server {
 
 enum route_body { BODY_NONE, BODY_JSON, BODY_MULTIPART };
 
-/* answer runs on the HTTP thread for BODY_NONE, else on the worker's, with the model there. It either
- * replies, or takes a reference and sees to it that someone will. */
+/* answer runs on the HTTP thread for BODY_NONE, else, and where the model is needed and not there yet, on the
+ * worker's, with the model there. It either replies, or takes a reference and sees to it that someone will.
+ */
 struct route {
     const char *name; /* label of logs and metrics */
     const char *method, *path;
@@ -46,7 +47,9 @@ struct route {
     bool open;   /* without key */
     enum route_body body;
     void (*answer)(struct call *c);
-    bool configured; /* the live configuration counts for it */
+    bool configured;  /* the live configuration counts for it */
+    bool needs_model; /* held until it is there */
+    bool probe;       /* no news for the log */
 };
 
 /* The route of a request; NULL with *e filled (404; 405 with *allow set to the methods that exist). */

@@ -1,8 +1,10 @@
-#include "serve/http/listen.h"
+#include "base/listen.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -11,6 +13,7 @@
 enum {
     BACKLOG = 4096,
     OTHER_FILES = 128, /* shards, epolls, logs, and some to spare */
+    FIRST_INHERITED = 3,
 };
 
 /* Tries one address. */
@@ -65,6 +68,8 @@ static int port_of(int fd)
     socklen_t size = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &size) != 0)
         return 0;
+    if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
+        return 0;
     return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
                                          : ((struct sockaddr_in *)&a)->sin_port);
 }
@@ -75,6 +80,41 @@ int listen_on(const char *host, int *port, struct err *e)
     if (fd >= 0)
         *port = port_of(fd);
     return fd;
+}
+
+static bool is_mine(const char *pid)
+{
+    return pid && strtoll(pid, NULL, 10) == (long long)getpid();
+}
+
+bool listen_inherited(int *fd, struct err *e)
+{
+    const char *count = getenv("LISTEN_FDS");
+    bool given = count && is_mine(getenv("LISTEN_PID"));
+    bool one = given && strcmp(count, "1") == 0;
+    *fd = -1;
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    if (given && !one)
+        return err_set(e, ERR_USAGE, "LISTEN_FDS: expected one socket to listen on");
+    if (given)
+        *fd = FIRST_INHERITED;
+    return true;
+}
+
+bool listen_adopt(int fd, int *port, struct err *e)
+{
+    int listening = 0, found;
+    socklen_t size = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
+        return err_set(e, ERR_USAGE, "descriptor %d: no socket that listens for connections", fd);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
+        return err_errno(e, "descriptor %d", fd);
+    found = port_of(fd);
+    if (found)
+        *port = found;
+    return true;
 }
 
 int raise_connection_limit(int wanted)
