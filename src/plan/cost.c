@@ -158,7 +158,8 @@ static double difference(const struct prices *p, struct cost_load l, const struc
 {
     l.requests_per_day = requests;
     double mine = month(p, &l, COST_SCALE_TO_ZERO, 0, answer_s, cold_s);
-    return mine - (o->way == COST_WAYS ? o->usd : month(p, &l, o->way, o->min_instances, answer_s, cold_s));
+    double others = o->way == COST_WAYS ? o->usd : month(p, &l, o->way, o->min_instances, answer_s, cold_s);
+    return mine - others * 1.001;
 }
 
 /* The first crossing: a fine walk finds it, halving sharpens it. */
@@ -167,7 +168,7 @@ static double crossing(const struct prices *p, const struct cost_load *l, const 
 {
     enum { STEPS = 400, HALVINGS = 50 };
     double most = DAY_SECONDS / answer_s, low = 0, high = 0;
-    if (isnan(difference(p, *l, o, most, answer_s, cold_s)))
+    if (isnan(difference(p, *l, o, most / 2, answer_s, cold_s)))
         return NAN;
     for (int i = 1; i <= STEPS && high == 0; i++) {
         double at = most * pow((double)i / STEPS, 3); /* closer together where requests are few */
@@ -255,7 +256,7 @@ double cost_storage(const struct prices *p, const char *location, enum storage_c
     snprintf(retrieval_id, sizeof retrieval_id, "gcs.retrieval.%s", storage_class_names[c]);
     double retrieval = c == STORAGE_STANDARD ? 0 : prices_value_in(p, location, retrieval_id);
     return held * prices_value(p, "gcs.storage.%s.%s", storage_class_names[c], location) +
-           reads_per_month * gib * retrieval;
+           priced(reads_per_month, gib * retrieval);
 }
 
 double cost_image(const struct prices *p, uint64_t bytes)

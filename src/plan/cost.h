@@ -59,7 +59,8 @@ struct span cost_cold_start(const struct prices *p, const struct cost_load *l);
 struct span cost_request(const struct prices *p, const struct cost_load *l);
 double cost_hour(const struct prices *p, const struct cost_load *l, enum cost_way way); /* of one instance */
 
-/* Requests a day from which scaling to zero costs more than `usd` a month; INFINITY: never, up to what one
+/* Requests a day from which scaling to zero costs more than `usd` a month (by a thousandth, so that two that
+ * meet do not cross); INFINITY: never, up to what one
  * instance can answer one at a time. NAN: unknown. least and most belong to the least and most time. */
 struct span cost_break_even(const struct prices *p, const struct cost_load *l, struct span usd);
 /* The same against another way of Cloud Run, whose price also grows with the requests. */

@@ -1,5 +1,7 @@
 #include "plan/plan.h"
 
+#include <string.h>
+
 static const double month_days = PLAN_MONTH_HOURS / 24;
 
 /* --- one option ------------------------------------------------------------------------------------------
@@ -153,9 +155,12 @@ static void plan_gpu(struct plan *p, const struct prices *prices)
     const struct plan_option *stored = &p->options[PLAN_STORED];
     struct plan_engine g = engine_of(&p->question);
     const struct model_outline *l = &p->model.outline;
+    const struct text_config *t = &p->model.config.text;
     g.kv = PLAN_KV_BF16;
     p->gpu_bytes = stored->encoded.tensor_bytes;
-    if (l->plain_cache)
+    if (p->model.runs)
+        p->gpu_bytes += plan_kv_bytes(t->layers, t->kv_heads, t->head_dim, &g);
+    else if (l->plain_cache)
         p->gpu_bytes += plan_kv_bytes(l->layers, l->kv_heads, l->head_dim, &g);
     p->near_l4 = region_nearest_l4(here);
     p->l4 = cost_gpu_l4(prices, NULL);
@@ -166,6 +171,11 @@ static void plan_gpu(struct plan *p, const struct prices *prices)
     p->fits_rtx = p->gpu_bytes <= cost_gpu_usable(p->rtx.vram_gb);
 }
 
+static const char *multi_region(const char *region)
+{
+    return strncmp(region, "asia", 4) == 0 ? "asia" : strncmp(region, "europe", 6) == 0 ? "eu" : "us";
+}
+
 static void plan_storages(struct plan *p, const struct prices *prices)
 {
     const char *region = p->question.region->name;
@@ -174,10 +184,10 @@ static void plan_storages(struct plan *p, const struct prices *prices)
     for (int i = 0; i <= STORAGE_CLASSES; i++) {
         struct plan_storage *s = &p->storage[i];
         s->class = i < STORAGE_CLASSES ? (enum storage_class)i : STORAGE_STANDARD;
-        s->location = i < STORAGE_CLASSES ? region : "asia";
-        s->type = i < STORAGE_CLASSES ? "region" : "multi-region";
-        s->month = cost_storage(prices, s->location, s->class, bytes, reads);
-        s->free_of_reads = cost_storage(prices, s->location, s->class, bytes, 0);
+        s->location = i < STORAGE_CLASSES ? region : multi_region(region);
+        s->multi_region = i == STORAGE_CLASSES;
+        s->held = cost_storage(prices, s->location, s->class, bytes, 0);
+        s->month = s->multi_region ? NAN : cost_storage(prices, s->location, s->class, bytes, reads);
     }
 }
 

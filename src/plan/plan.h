@@ -71,10 +71,11 @@ struct plan_option {
 };
 
 struct plan_storage {
-    const char *location, *type; /* "asia-northeast1", "region" */
+    const char *location; /* "asia-northeast1", "asia" */
+    bool multi_region;
     enum storage_class class;
-    double month;         /* USD, read as often as there are cold starts */
-    double free_of_reads; /* the part for what lies there */
+    double held;  /* USD a month for what lies there */
+    double month; /* and for reading it as often as there are cold starts; from a multi-region: not known */
 };
 
 struct plan {
