@@ -22,7 +22,6 @@ struct plan_settings {
 
 static const struct option question_options[] = {
     {.name = "region",
-     .letter = 'r',
      .type = OPTION_TEXT,
      .argument = "REGION",
      .preset = REGION_DEFAULT,
@@ -152,6 +151,10 @@ struct run {
     struct plan plan;
 };
 
+/* Somebody waits for a few lines: without a network he is told so soon. */
+static const struct retry_policy impatient = {
+    .first_ms = 500, .cap_ms = 2000, .max_tries = 3, .max_seconds = 10, .longest_wait_s = 30};
+
 /* --- what is asked --- */
 
 static bool find_region(const struct run *r, struct plan_question *q, struct err *e)
@@ -226,8 +229,10 @@ static bool make(struct run *r, const char *model, struct err *e)
     struct plan_question q;
     struct plan_question known = {0};
     if (!read_prices(r, e) || !find_region(r, &known, e) || !check_cpu(r, e) ||
-        !(r->stores = stores_new(0, e)) || !model_read(&r->reading, r->stores, model, r->arena, e) ||
-        !try_speed(r, e) || !ask(r, &q, e))
+        !(r->stores = stores_new(0, e)))
+        return false;
+    stores_retry(r->stores, &impatient);
+    if (!model_read(&r->reading, r->stores, model, r->arena, e) || !try_speed(r, e) || !ask(r, &q, e))
         return false;
     struct plan_measured there = measured_there(r);
     return plan_make(&r->plan, &r->reading.model, &q, &there, r->prices, r->arena, e);

@@ -35,6 +35,11 @@ static const char *three_digits(struct report *r, double n)
     return report_text(r, "%.*f", decimals, n);
 }
 
+const char *say_few(struct report *r, double n)
+{
+    return n < 0.005 ? "0" : three_digits(r, n);
+}
+
 static const char *two_ends(struct report *r, const char *least, const char *most, const char *unit)
 {
     if (strcmp(least, most) == 0)

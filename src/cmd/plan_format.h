@@ -19,6 +19,7 @@ const char *say_seconds(struct report *r, double seconds);                      
 const char *say_seconds_span(struct report *r, struct span seconds);                /* "12–95 s" */
 const char *say_number_span(struct report *r, struct span n);    /* three digits: "1.25–5.80" */
 const char *say_count(struct report *r, double n);               /* "8,397,094,912" */
+const char *say_few(struct report *r, double n);                 /* "35.3"; "0" when there is hardly any */
 const char *say_gib(struct report *r, uint64_t bytes);           /* "15.6 GiB", "64 MiB" */
 const char *say_rate(struct report *r, double bytes_per_second); /* "310 MB/s" */
 /* "1,240", "never", "unknown": a number of requests a day from which something else is cheaper. */

@@ -189,7 +189,8 @@ static bool read_header(struct headers *h, size_t i, struct err *e)
               safetensors_parse(&h->parsed[i], (const char *)bytes + SAFETENSORS_LENGTH_BYTES, json,
                                 shard->size, e);
     free(bytes);
-    return ok || err_wrap(e, "%s", shard->name);
+    const char *slash = strrchr(shard->name, '/');
+    return ok || err_wrap(e, "%s", slash ? slash + 1 : shard->name);
 }
 
 static void read_some(void *arg, size_t begin, size_t end, int thread)

@@ -103,6 +103,11 @@ static bool is_as_stored(const struct plan *p, const struct plan_option *o)
     return o != stored && o->encoded.tensor_bytes == stored->encoded.tensor_bytes;
 }
 
+static const char *recording_text(struct report *r, double seconds)
+{
+    return seconds > 0 ? report_text(r, "%s of audio", say_seconds(r, seconds)) : "no audio";
+}
+
 static void report_encodings(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
@@ -130,9 +135,9 @@ static void report_encodings(struct report *r, const struct plan_view *v)
     report_note(s,
                 report_text(r,
                             "Cloud Run has 1, 2, 4, 6 or 8 vCPU and at most %d GiB. A month: %s requests a "
-                            "day with %s of audio and %d tokens of answer, %s.",
-                            RUN_MOST_GIB, say_count(r, q->requests_per_day), say_seconds(r, q->audio_seconds),
-                            q->answer_tokens,
+                            "day with %s and %d tokens of answer, %s.",
+                            RUN_MOST_GIB, say_count(r, q->requests_per_day),
+                            recording_text(r, q->audio_seconds), q->answer_tokens,
                             q->min_instances ? report_text(r, "%d instance%s kept", q->min_instances,
                                                            human_plural((uint64_t)q->min_instances))
                                              : "nothing kept between them"));
@@ -405,14 +410,20 @@ static void report_deploy(struct report *r, const struct plan_view *v)
 /* --- in short ---
  */
 
+static const char *as_encoded(struct report *r, const struct plan_option *o)
+{
+    return strncmp(o->encoded.name, "as ", 3) == 0 ? o->encoded.name
+                                                   : report_text(r, "as %s", o->encoded.name);
+}
+
 static const char *fits_text(struct report *r, const struct plan *p)
 {
     const struct plan_option *o = p->chosen;
     const char *place = p->question.region->place;
     if (o->shape.vcpu == 0)
         return report_text(r, "It does not fit on Cloud Run's CPUs %s: %s needed, %d GiB is the most.",
-                           o->encoded.name, say_gib(r, o->memory_bytes), RUN_MOST_GIB);
-    return report_text(r, "It fits %s on Cloud Run in %s: %s, on %s.", o->encoded.name, place,
+                           as_encoded(r, o), say_gib(r, o->memory_bytes), RUN_MOST_GIB);
+    return report_text(r, "It fits %s on Cloud Run in %s: %s, on %s.", as_encoded(r, o), place,
                        say_gib(r, o->memory_bytes), shape_text(r, o->shape));
 }
 

@@ -40,7 +40,7 @@ static const char *rate_text(struct report *r, struct run_shape s, const struct 
 /* Where a price is from. */
 static const char *source_text(struct report *r, const struct price *p)
 {
-    return report_text(r, "%s, %s", p->source, p->date);
+    return *p->date ? report_text(r, "%s, %s", p->source, p->date) : p->source;
 }
 
 static const char *way_name(struct report *r, const struct plan *p, enum cost_way way)
@@ -63,21 +63,19 @@ static const char *way_why(struct report *r, const struct plan_view *v, enum cos
     double starts = cost_cold_starts_per_day(l->requests_per_day);
     switch (way) {
     case COST_SCALE_TO_ZERO:
-        return report_text(
-            r,
-            "%s requests a day, of which %.3g find no instance (R * exp(-R/86400 * 900)): those "
-            "take %s, the others %s; %s; free amounts taken off",
-            requests, starts, cold, answer, rate_text(r, l->shape, &rates.active));
+        return report_text(r,
+                           "%s requests a day, of which %s find no instance (R * exp(-R/86400 * 900)): those "
+                           "take %s, the others %s; %s; free amounts taken off",
+                           requests, say_few(r, starts), cold, answer, rate_text(r, l->shape, &rates.active));
     case COST_MIN_INSTANCES:
         return report_text(r, "%s requests a day of %s at %s; the rest of 730 h at %s", requests, answer,
                            rate_text(r, l->shape, &rates.active), rate_text(r, l->shape, &rates.idle));
     case COST_INSTANCE_BASED:
-        return report_text(r,
-                           "there %.0f to %.0f %% of the time (1 - exp(-R/86400 * (900 + answer))), and %.3g "
-                           "cold starts a day; %s",
-                           100 * cost_on(l->requests_per_day, l->answer_s.least),
-                           100 * cost_on(l->requests_per_day, l->answer_s.most), starts,
-                           rate_text(r, l->shape, &rates.instance));
+        return report_text(
+            r, "there %s %% of the time (1 - exp(-R/86400 * (900 + answer))), and %s cold starts a day; %s",
+            say_from_span(r, (struct span){100 * cost_on(l->requests_per_day, l->answer_s.least),
+                                           100 * cost_on(l->requests_per_day, l->answer_s.most)}),
+            say_few(r, starts), rate_text(r, l->shape, &rates.instance));
     case COST_ALWAYS_ON:
         return report_text(r, "730 h at %s", rate_text(r, l->shape, &rates.instance));
     case COST_WAYS:
@@ -159,11 +157,18 @@ void report_costs(struct report *r, const struct plan_view *v)
     report_machine(r, v, s);
     report_note(
         s, report_text(r,
-                       "A cold start costs %s, a warm request %s. Of %s requests a day %.3g come when no "
+                       "A cold start costs %s, a warm request %s. Of %s requests a day %s come when no "
                        "instance is there, if one is kept the 15 minutes that it may be.",
                        say_usd_span(r, &v->money, p->cold_start_usd),
                        say_usd_span(r, &v->money, p->request_usd), say_count(r, p->question.requests_per_day),
-                       cost_cold_starts_per_day(p->question.requests_per_day)));
+                       say_few(r, cost_cold_starts_per_day(p->question.requests_per_day))));
+    if (span_known(p->capacity) && p->question.requests_per_day > p->capacity.least)
+        report_note(
+            s,
+            report_text(r,
+                        "One instance answers %s a day one after the other: Cloud Run starts more of them, "
+                        "and --parallel lets one answer several at a time.",
+                        say_from_span(r, p->capacity)));
     report_free(r, v, s);
     report_note(
         s, "Answers to the internet are some kilobytes each and not counted; their price from this region is "

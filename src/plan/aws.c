@@ -31,18 +31,26 @@ static struct aws_place limited(const char *name, const char *idle, double most,
 static struct aws_place realtime(const struct prices *p)
 {
     struct aws_place a = place("SageMaker real-time", "an instance runs");
+    double download = prices_limit(p, "aws.sagemaker.realtime.model_download_timeout_max_s");
+    double start = prices_limit(p, "aws.sagemaker.realtime.container_startup_timeout_max_s");
+    if (isnan(download) || isnan(start)) {
+        snprintf(a.why, sizeof a.why, "its limits are not in the snapshot");
+        return a;
+    }
     a.verdict = AWS_YES;
-    snprintf(a.why, sizeof a.why, "model download at most %g s, container start %g s",
-             prices_limit(p, "aws.sagemaker.realtime.model_download_timeout_max_s"),
-             prices_limit(p, "aws.sagemaker.realtime.container_startup_timeout_max_s"));
+    snprintf(a.why, sizeof a.why, "download of the model at most %g s, start of the container %g s", download,
+             start);
     return a;
 }
 
 static struct aws_place fargate(const struct prices *p)
 {
     struct aws_place a = place("Fargate", "a task runs");
-    snprintf(a.why, sizeof a.why, "at most %g vCPU; its most memory is not in the snapshot",
-             prices_limit(p, "aws.fargate.max_vcpu"));
+    double vcpu = prices_limit(p, "aws.fargate.max_vcpu");
+    if (isnan(vcpu))
+        snprintf(a.why, sizeof a.why, "its limits are not in the snapshot");
+    else
+        snprintf(a.why, sizeof a.why, "at most %g vCPU; its most memory is not in the snapshot", vcpu);
     return a;
 }
 

@@ -58,13 +58,20 @@ static double priced(double amount, double price)
     return amount > 0 ? amount * price : 0;
 }
 
+/* What is left when the free part is taken off; rounding may take a little more. NAN stays. */
+static double rest(double amount)
+{
+    return amount < 0 ? 0 : amount;
+}
+
 static double request_based(const struct prices *p, const struct cost_load *l, const struct usage *u)
 {
     struct run_rates here = prices_run(p, l->tier), tier1 = prices_run(p, TIER_1);
     struct free_amounts f = prices_free_requests(p);
-    double requests = u->requests - least(f.requests, u->requests);
-    return u->active_s * rate(&here.active, l->shape) + priced(u->idle_s, rate(&here.idle, l->shape)) -
-           free_time(&f, &tier1.active, l->shape, u->active_s) + priced(requests, here.per_request) +
+    double active = u->active_s * rate(&here.active, l->shape);
+    return rest(active - free_time(&f, &tier1.active, l->shape, u->active_s)) +
+           priced(u->idle_s, rate(&here.idle, l->shape)) +
+           priced(rest(u->requests - f.requests), here.per_request) +
            priced(u->starts, reads(p, l->start_reads));
 }
 
@@ -72,8 +79,8 @@ static double instance_based(const struct prices *p, const struct cost_load *l, 
 {
     struct run_rates here = prices_run(p, l->tier), tier1 = prices_run(p, TIER_1);
     struct free_amounts f = prices_free_instance(p);
-    return u->instance_s * rate(&here.instance, l->shape) -
-           free_time(&f, &tier1.instance, l->shape, u->instance_s) +
+    double kept = u->instance_s * rate(&here.instance, l->shape);
+    return rest(kept - free_time(&f, &tier1.instance, l->shape, u->instance_s)) +
            priced(u->starts, reads(p, l->start_reads));
 }
 

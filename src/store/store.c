@@ -14,6 +14,7 @@ struct stores {
     struct arena *arena; /* of the configuration */
     struct gcloud_config config;
     struct cloud *cloud;
+    const struct retry_policy *policy;
     struct {
         pthread_mutex_t mutex;
         struct hub *hub; /* made when the first repository is opened */
@@ -61,6 +62,12 @@ struct cloud *stores_cloud(struct stores *s)
     return s->cloud;
 }
 
+void stores_retry(struct stores *s, const struct retry_policy *policy)
+{
+    s->policy = policy;
+    cloud_set_retry(s->cloud, policy);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)
@@ -81,6 +88,8 @@ static struct store *open_repository_locked(struct stores *s, const struct uri *
 {
     if (!s->locked.hub && !(s->locked.hub = hub_new(s->http, e)))
         return NULL;
+    if (s->policy)
+        hub_set_retry(s->locked.hub, s->policy);
     return hf_open(s->locked.hub, u, e);
 }
 

@@ -28,6 +28,10 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
+/* When calls are tried again: retry_default unless told. Before the first place is opened; policy must
+ * outlive s.
+ */
+void stores_retry(struct stores *s, const struct retry_policy *policy);
 
 /* The same place is opened once. A repository is resolved to its commit here. Stays the stores'. */
 struct store *stores_open(struct stores *s, const struct uri *u, struct err *e);
