@@ -105,7 +105,7 @@ void chart_memory(struct report *r, const struct plan_view *v, FILE *out)
     const struct plan *p = v->plan;
     const struct plan_option *list[PLAN_ENCODINGS];
     int n = drawn_options(p, list);
-    double most = fmax(fmax(gib(p->tmp_then_load), gib(list[0]->memory_bytes)), RUN_MOST_GIB) * 1.12;
+    double most = fmax(fmax(gib(p->tmp_then_load), gib(list[0]->memory_bytes)), RUN_MOST_GIB) * 1.2;
     struct axis x = {0, most, NAMES, WIDTH - 20, false};
     double top = 24, bottom = top + BAR_STEP * (n + 1), limit = axis_at(&x, RUN_MOST_GIB);
     fputs("<figure>\n", out);

@@ -24,6 +24,15 @@ const char *say_count(struct report *r, double n)
     return report_text(r, "%s", out);
 }
 
+/* Cents are cents, smaller amounts lose zeros at their end: 0.01, 0.0123. */
+static const char *without_zeros(struct report *r, const char *digits)
+{
+    size_t n = strlen(digits);
+    while (n > sizeof "0.00" - 1 && digits[n - 1] == '0')
+        n--;
+    return report_text(r, "%.*s", (int)n, digits);
+}
+
 /* Three digits: 0.0123, 1.23, 12.3, 1,230. */
 static const char *three_digits(struct report *r, double n)
 {
@@ -32,7 +41,8 @@ static const char *three_digits(struct report *r, double n)
     if (n >= 99.95)
         return say_count(r, n);
     int decimals = n >= 9.995 ? 1 : n >= 0.9995 ? 2 : n >= 0.09995 ? 3 : n >= 0.009995 ? 4 : 5;
-    return report_text(r, "%.*f", decimals, n);
+    return decimals > 2 ? without_zeros(r, report_text(r, "%.*f", decimals, n))
+                        : report_text(r, "%.*f", decimals, n);
 }
 
 const char *say_few(struct report *r, double n)

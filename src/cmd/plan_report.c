@@ -225,6 +225,27 @@ static const char *of_limit(struct report *r, uint64_t bytes)
                            : "does not fit");
 }
 
+/* Cloud Run's disk is Preview: at least 10 GiB, in some regions. Its price is the page's default region's. */
+static void report_disk(struct report *r, const struct plan_view *v, struct report_section *s)
+{
+    enum { LEAST_GIB = 10, MOST_GIB = 100 };
+    const struct plan *p = v->plan;
+    const struct price *price = prices_find(v->prices, "run.ephemeral_disk");
+    double wanted = ceil(gib(p->model.census.file_bytes) * 1.05);
+    double disk = wanted > LEAST_GIB ? wanted : LEAST_GIB;
+    if (!p->question.region->disk || disk > MOST_GIB)
+        return;
+    REPORT_ROW(
+        s, REPORT_QUIET,
+        report_text(r,
+                    "memory for the weights alone; %.0f GiB of disk at %s an hour each (%s), for as long as "
+                    "an instance is there; announced 2026-04-20, Preview",
+                    disk, say_usd(r, &v->money, price->value), price->region),
+        "a copy on its disk, then a load", say_gib(r, p->model.census.file_bytes),
+        report_text(r, "and a disk of %.0f GiB (Preview), %s an hour", disk,
+                    say_usd(r, &v->money, disk * price->value)));
+}
+
 static void report_memory(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
@@ -244,6 +265,7 @@ static void report_memory(struct report *r, const struct plan_view *v)
     if (!p->model.from_config)
         REPORT_ROW(s, REPORT_QUIET, "all weights and the largest file, each deleted once it is loaded",
                    "shard by shard", say_gib(r, p->shard_by_shard), of_limit(r, p->shard_by_shard));
+    report_disk(r, v, s);
     report_note(
         s, "The image does not count, and its size has no limit; about 10 GB is Google's advice for weights "
            "inside an image. Ferry's image has none.");
@@ -471,14 +493,21 @@ static void report_short(struct report *r, const struct plan_view *v)
     report_smaller(r, v, s);
 }
 
+static const char *tier_text(enum price_tier t)
+{
+    return t == TIER_1   ? "a region of tier 1"
+           : t == TIER_2 ? "a region of tier 2"
+                         : "a region of unknown tier";
+}
+
 static void report_assumptions(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
     struct report_section *s = report_section(r, "assumptions", "What this rests on", "|");
     report_note(s,
-                report_text(r, "Prices: %s, newest source %s, US dollars without tax%s.",
+                report_text(r, "Prices: %s, newest source %s, %s, US dollars without tax%s.",
                             v->prices_from ? v->prices_from : "the snapshot in this program",
-                            prices_date(v->prices),
+                            prices_date(v->prices), tier_text(p->tier),
                             v->money.yen_per_usd > 0
                                 ? report_text(r,
                                               "; yen at %g to the dollar, the rate given with --rate. Google "

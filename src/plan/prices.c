@@ -182,7 +182,8 @@ static const struct price *find(const struct price *list, size_t count, const ch
     return found ? found : &unknown;
 }
 
-static const struct price *find_formatted(const struct prices *p, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static const struct price *
+find_formatted(const struct prices *p, const char *format, va_list arguments)
 {
     char id[200];
     int n = vsnprintf(id, sizeof id, format, arguments);
