@@ -40,7 +40,7 @@ static const char *three_digits(struct report *r, double n)
         return "0";
     if (n >= 99.95)
         return say_count(r, n);
-    int decimals = n >= 9.995 ? 1 : n >= 0.9995 ? 2 : n >= 0.09995 ? 3 : n >= 0.009995 ? 4 : 5;
+    int decimals = n >= 9.995 ? 1 : n >= 0.9995 ? 2 : (int)fmin(2 - floor(log10(n * 1.0005)), 12);
     return decimals > 2 ? without_zeros(r, report_text(r, "%.*f", decimals, n))
                         : report_text(r, "%.*f", decimals, n);
 }

@@ -31,7 +31,7 @@ static void tiles(struct report *r, const struct plan_view *v, FILE *out)
     fputs("<div class=\"tiles\">\n", out);
     tile(say_gib(r, o->memory_bytes),
          o->shape.vcpu ? report_text(r, "of memory: %d vCPU, %d GiB", o->shape.vcpu, o->shape.gib)
-                       : report_text(r, "of memory: more than Cloud Run's %d GiB", RUN_MOST_GIB),
+                       : report_text(r, "of memory: does not fit, %s", plan_limit_text(r, p)),
          out);
     tile(say_seconds_span(r, o->cold.first_token), "from nothing to the first token", out);
     tile(say_number_span(r, span_divides(1, o->answer.token)), "tokens a second", out);

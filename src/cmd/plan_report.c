@@ -257,7 +257,7 @@ static void report_memory(struct report *r, const struct plan_view *v)
     REPORT_ROW(s, REPORT_CHOSEN, NULL, "together", say_gib(r, p->chosen->memory_bytes),
                p->chosen->shape.vcpu ? report_text(r, "%s: %s used", shape_text(r, p->chosen->shape),
                                                    share_text(r, p->chosen->memory_bytes, &p->chosen->shape))
-                                     : report_text(r, "more than Cloud Run's %d GiB", RUN_MOST_GIB));
+                                     : plan_limit_text(r, p));
     REPORT_ROW(s, gib(p->tmp_then_load) < RUN_MOST_GIB * 0.95 ? REPORT_QUIET : REPORT_BAD,
                report_text(r, "2 * %s bytes: on Cloud Run files in /tmp are memory",
                            say_count(r, (double)p->model.census.file_bytes)),
@@ -432,6 +432,15 @@ static void report_deploy(struct report *r, const struct plan_view *v)
 /* --- in short ---
  */
 
+const char *plan_limit_text(struct report *r, const struct plan *p)
+{
+    struct run_shape least, most;
+    for (int n = 0; p->question.vcpu && run_shape_limits(n, &least, &most); n++)
+        if (most.vcpu == p->question.vcpu)
+            return report_text(r, "%d vCPU have at most %d GiB", most.vcpu, most.gib);
+    return report_text(r, "%d GiB is the most", RUN_MOST_GIB);
+}
+
 static const char *as_encoded(struct report *r, const struct plan_option *o)
 {
     return strncmp(o->encoded.name, "as ", 3) == 0 ? o->encoded.name
@@ -443,8 +452,11 @@ static const char *fits_text(struct report *r, const struct plan *p)
     const struct plan_option *o = p->chosen;
     const char *place = p->question.region->place;
     if (o->shape.vcpu == 0)
-        return report_text(r, "It does not fit on Cloud Run's CPUs %s: %s needed, %d GiB is the most.",
-                           as_encoded(r, o), say_gib(r, o->memory_bytes), RUN_MOST_GIB);
+        return report_text(
+            r,
+            "It does not fit %s on Cloud Run's CPUs: %s needed, %s. The cache is %s of it: --kv q8, "
+            "--context and --parallel make it smaller.",
+            as_encoded(r, o), say_gib(r, o->memory_bytes), plan_limit_text(r, p), say_gib(r, o->memory.kv));
     return report_text(r, "It fits %s on Cloud Run in %s: %s, on %s.", as_encoded(r, o), place,
                        say_gib(r, o->memory_bytes), shape_text(r, o->shape));
 }
@@ -456,7 +468,7 @@ static void report_smaller(struct report *r, const struct plan_view *v, struct r
     const char *text = "";
     for (int i = PLAN_Q8_0; i < PLAN_ENCODINGS; i++) {
         const struct plan_option *o = &p->options[i];
-        if (!o->possible || o == p->chosen || o->encoded.file_bytes >= p->chosen->encoded.file_bytes)
+        if (o->shape.vcpu == 0 || o == p->chosen || o->encoded.file_bytes >= p->chosen->encoded.file_bytes)
             continue;
         text = report_text(r, "%s%s %s: %s, first token %s, %s a month.", text, *text ? "" : "Encoded as",
                            o->encoded.name, say_gib(r, o->memory_bytes),

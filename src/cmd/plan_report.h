@@ -21,6 +21,9 @@ struct plan_view {
 /* r: its arena set, else zero. */
 void plan_report(struct report *r, const struct plan_view *v);
 
+/* "32 GiB is the most", or what so many vCPUs have. */
+const char *plan_limit_text(struct report *r, const struct plan *p);
+
 /* --- plan_report_cost.c --- */
 
 void report_costs(struct report *r, const struct plan_view *v);

@@ -277,6 +277,18 @@ static void without_a_network_it_says_what_does(void **state)
     emulator_setenv(&s->emulator);
 }
 
+static void what_does_not_fit_says_what_would_help(void **state)
+{
+    struct scratch *s = *state;
+    reference_folder_make("reference", tests_folder);
+    scratch_ok(s, "plan", "./reference", "--parallel", "4");
+    assert_non_null(strstr(s->last.out, "It does not fit as stored on Cloud Run's CPUs: "));
+    assert_non_null(strstr(s->last.out, "Encoded as q8_0: "));
+    scratch_ok(s, "plan", "./reference", "--cpu", "1");
+    assert_non_null(strstr(s->last.out, "1 vCPU have at most 4 GiB"));
+    assert_null(strstr(s->last.out, "Encoded as"));
+}
+
 /* --- the rest of what it does --- */
 
 static void page_loads_nothing_and_has_its_charts(void **state)
@@ -377,6 +389,7 @@ int main(int argc, char **argv)
         test(model_of_another_server_is_planned_and_said_to_be_one),
         test(each_refusal_says_what_to_do),
         test(without_a_network_it_says_what_does),
+        test(what_does_not_fit_says_what_would_help),
         test(page_loads_nothing_and_has_its_charts),
         test(what_was_measured_is_remembered),
         test(prices_may_be_others),

@@ -24,6 +24,7 @@ static void amounts_have_as_many_digits_as_matter(void **state)
         const char *dollars, *yen;
     } cases[] = {
         {0, "$0", "¥0"},
+        {0.0000042, "$0.0000042", "¥0.00063"},
         {0.00123, "$0.00123", "¥0.184"},
         {0.0332, "$0.0332", "¥4.98"},
         {0.36, "$0.36", "¥54"},
