@@ -14,6 +14,7 @@ struct stores {
     struct arena *arena; /* of the configuration */
     struct gcloud_config config;
     struct cloud *cloud;
+    const struct retry_policy *policy;
     struct {
         pthread_mutex_t mutex;
         struct hub *hub; /* made when the first repository is opened */
@@ -71,6 +72,12 @@ void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop)
     http_wind_down(s->http, stop);
 }
 
+void stores_retry(struct stores *s, const struct retry_policy *policy)
+{
+    s->policy = policy;
+    cloud_set_retry(s->cloud, policy);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)
@@ -91,6 +98,8 @@ static struct store *open_repository_locked(struct stores *s, const struct uri *
 {
     if (!s->locked.hub && !(s->locked.hub = hub_new(s->http, e)))
         return NULL;
+    if (s->policy)
+        hub_set_retry(s->locked.hub, s->policy);
     return hf_open(s->locked.hub, u, e);
 }
 

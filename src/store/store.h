@@ -33,6 +33,10 @@ void stores_patience(struct stores *s, int seconds);
 /* Once *stop is nonzero, what is under way goes on as long as bytes move, and nothing is tried again
  * (http_wind_down). Before requests are under way. */
 void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop);
+/* When calls are tried again: retry_default unless told. Before the first place is opened; policy must
+ * outlive s.
+ */
+void stores_retry(struct stores *s, const struct retry_policy *policy);
 
 /* The same place is opened once. A repository is resolved to its commit here. Stays the stores'. */
 struct store *stores_open(struct stores *s, const struct uri *u, struct err *e);
