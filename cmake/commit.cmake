@@ -1,5 +1,7 @@
 # cmake -D SOURCE=… -D OUT=… -P commit.cmake: writes a header with the commit that SOURCE is at, "" and 0 where there is
 # no git or no repository. The header is touched only when it changes, so nothing is built anew without need.
+cmake_minimum_required(VERSION 3.25)
+
 function(ask_git result)
   execute_process(COMMAND git -C ${SOURCE} ${ARGN} OUTPUT_VARIABLE said ERROR_QUIET RESULT_VARIABLE code
     OUTPUT_STRIP_TRAILING_WHITESPACE)

@@ -20,6 +20,8 @@ struct cloud {
     struct http *http;
     const struct gcloud_config *config;
     const struct retry_policy *policy;
+    cloud_told_fn told; /* NULL: calls are sent */
+    void *told_arg;
     pthread_mutex_t mutex; /* of what follows; each is set once and stays */
     struct token_source *tokens;
     struct endpoint *endpoints;
@@ -58,6 +60,11 @@ struct http *cloud_http(const struct cloud *c)
     return c->http;
 }
 
+const struct gcloud_config *cloud_config(const struct cloud *c)
+{
+    return c->config;
+}
+
 void cloud_set_retry(struct cloud *c, const struct retry_policy *policy)
 {
     c->policy = policy;
@@ -66,6 +73,22 @@ void cloud_set_retry(struct cloud *c, const struct retry_policy *policy)
 const struct retry_policy *cloud_retry(const struct cloud *c)
 {
     return c->policy;
+}
+
+void cloud_rehearse(struct cloud *c, cloud_told_fn fn, void *arg)
+{
+    c->told = fn;
+    c->told_arg = arg;
+}
+
+bool cloud_rehearses(const struct cloud *c)
+{
+    return c->told != NULL;
+}
+
+void cloud_tell(const struct cloud *c, const char *method, const char *url, const json_t *body)
+{
+    c->told(c->told_arg, method, url, body);
 }
 
 struct token_source *cloud_tokens(struct cloud *c, struct err *e)
@@ -263,7 +286,7 @@ json_t *cloud_json_counted(struct cloud *c, const struct http_request *q, int fl
     with_body.on_data = body_take;
     with_body.arg = &body;
     if (call(c, &with_body, flags & ~CLOUD_ANY_STATUS, &body, r, tries, e))
-        json = body_json(&body, e);
+        json = r->status == 204 ? json_object() : body_json(&body, e);
     body_clear(&body);
     return json;
 }

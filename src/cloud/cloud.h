@@ -23,6 +23,7 @@ struct cloud;
 struct cloud *cloud_new(struct http *h, const struct gcloud_config *config, struct err *e);
 void cloud_free(struct cloud *c); /* NULL is fine */
 struct http *cloud_http(const struct cloud *c);
+const struct gcloud_config *cloud_config(const struct cloud *c);
 struct token_source *cloud_tokens(struct cloud *c, struct err *e); /* NULL with *e set: none to be had */
 
 /* When calls are tried again: retry_default unless told (tests). policy must outlive c. */
@@ -50,7 +51,8 @@ enum { CLOUD_STALL_SECONDS = 60 }; /* for which nothing moves, when the request 
 bool cloud_call(struct cloud *c, const struct http_request *q, int flags, struct http_reply *r,
                 struct err *e);
 
-/* The same with a whole JSON answer of at most 8 MiB: a reference of the caller's, NULL with *e set. */
+/* The same with a whole JSON answer of at most 8 MiB ({} for a 204): a reference of the caller's, NULL with
+ * *e set. */
 json_t *cloud_json(struct cloud *c, const struct http_request *q, int flags, struct http_reply *r,
                    struct err *e);
 
@@ -60,5 +62,16 @@ json_t *cloud_json(struct cloud *c, const struct http_request *q, int flags, str
  * ERR_AUTH, 404 ERR_NOT_FOUND, 409 and 412 ERR_BUSY, 429 and 5xx ERR_TRANSIENT, 400 because of a checksum
  * ERR_CORRUPT, else ERR_USAGE. Always false. */
 bool cloud_explain(const struct http_reply *r, struct err *e);
+
+/* The same of an operation that failed: google.rpc.Status, {"code":9,"message":"…","details":[…]}. */
+bool cloud_explain_status(const json_t *status, struct err *e);
+
+/* --- rehearsals ---
+ *
+ * While c rehearses, calls through call/rest.h that would change something are told to fn in place of being
+ * sent, and answered as if they had worked at once; what only reads is sent. */
+typedef void (*cloud_told_fn)(void *arg, const char *method, const char *url, const json_t *body);
+void cloud_rehearse(struct cloud *c, cloud_told_fn fn, void *arg); /* before other threads use c */
+bool cloud_rehearses(const struct cloud *c);
 
 #endif

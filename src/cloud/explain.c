@@ -1,5 +1,6 @@
 /* explain.c: answers of Google's APIs that are not 2xx, in a person's words. */
 #include "cloud/cloud.h"
+#include "cloud/explain/advice.h"
 #include "cloud/storage/xml.h"
 
 #include <stdio.h>
@@ -10,34 +11,66 @@ struct problem {
     char message[600], reason[120], service[120]; /* service: the API that is not enabled */
 };
 
+/* One line: Cloud Run's messages have paragraphs. */
 static void keep(char *out, size_t room, const char *text)
 {
-    if (text && *text && !*out)
-        snprintf(out, room, "%s", text);
+    if (!text || !*text || *out)
+        return;
+    snprintf(out, room, "%s", text);
+    for (char *p = out; *p; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
 }
 
-/* {"error":{"message","status","errors":[{"reason"}],"details":[{"reason","metadata":{"service"}}]}}, and
- * what the token endpoint says: {"error":"invalid_grant","error_description":"…"}. */
+static const char *text_of(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+/* BadRequest and PreconditionFailure: what exactly is wrong, behind what the message says in general. */
+static void read_violations(const json_t *violations, struct problem *p)
+{
+    const json_t *first = json_array_get(violations, 0);
+    const char *description = text_of(first, "description");
+    size_t n = strlen(p->message);
+    keep(p->reason, sizeof p->reason, text_of(first, "type"));
+    if (!n)
+        keep(p->message, sizeof p->message, description);
+    else if (description && !strstr(p->message, description))
+        snprintf(p->message + n, sizeof p->message - n, " %.200s", description);
+}
+
+static void read_details(const json_t *details, struct problem *p)
+{
+    for (size_t i = 0; i < json_array_size(details); i++) {
+        const json_t *item = json_array_get(details, i);
+        keep(p->reason, sizeof p->reason, text_of(item, "reason"));
+        keep(p->service, sizeof p->service, text_of(json_object_get(item, "metadata"), "service"));
+        read_violations(json_object_get(item, "violations"), p);
+        read_violations(json_object_get(item, "fieldViolations"), p);
+    }
+}
+
+/* {"message","status","errors":[{"reason"}],"details":[{"reason","metadata":{"service"}}]} */
+static void read_error(const json_t *error, struct problem *p)
+{
+    const json_t *errors = json_object_get(error, "errors");
+    keep(p->message, sizeof p->message, text_of(error, "message"));
+    read_details(json_object_get(error, "details"), p);
+    for (size_t i = 0; i < json_array_size(errors); i++) {
+        keep(p->reason, sizeof p->reason, text_of(json_array_get(errors, i), "reason"));
+        keep(p->message, sizeof p->message, text_of(json_array_get(errors, i), "message"));
+    }
+    keep(p->reason, sizeof p->reason, text_of(error, "status"));
+}
+
+/* {"error":{…}}, and what the token endpoint says: {"error":"invalid_grant","error_description":"…"}. */
 static bool read_json(const char *text, struct problem *p)
 {
-    json_t *body = json_loads(text, 0, NULL), *error = json_object_get(body, "error"), *item;
-    size_t i;
-
-    keep(p->message, sizeof p->message, json_string_value(json_object_get(error, "message")));
-    json_array_foreach(json_object_get(error, "details"), i, item)
-    {
-        json_t *metadata = json_object_get(item, "metadata");
-        keep(p->reason, sizeof p->reason, json_string_value(json_object_get(item, "reason")));
-        keep(p->service, sizeof p->service, json_string_value(json_object_get(metadata, "service")));
-    }
-    json_array_foreach(json_object_get(error, "errors"), i, item)
-    {
-        keep(p->reason, sizeof p->reason, json_string_value(json_object_get(item, "reason")));
-        keep(p->message, sizeof p->message, json_string_value(json_object_get(item, "message")));
-    }
-    keep(p->reason, sizeof p->reason, json_string_value(json_object_get(error, "status")));
+    json_t *body = json_loads(text, 0, NULL), *error = json_object_get(body, "error");
+    read_error(error, p);
     keep(p->reason, sizeof p->reason, json_string_value(error));
-    keep(p->message, sizeof p->message, json_string_value(json_object_get(body, "error_description")));
+    keep(p->message, sizeof p->message, text_of(body, "error_description"));
     bool read = body != NULL;
     json_decref(body);
     return read;
@@ -69,59 +102,6 @@ static void read_problem(const char *text, struct problem *p)
         keep(p->message, sizeof p->message, text);
 }
 
-/* What people stumble over: words of the reason or the message, and what to do. In this order; %s is the
- * service's name in the row that has one. */
-static const struct advice {
-    int status; /* 0: any */
-    const char *words, *advice;
-} advices[] = {
-    {0, "billing account for the owning project",
-     "the project that owns this has no open billing account, and without one even reading fails: its owner "
-     "must link one at https://console.cloud.google.com/billing/projects (if it is not your project, nothing "
-     "you change in yours will help)"},
-    {0, "UserProjectAccountProblem",
-     "the project to be billed has no open billing account: link one at "
-     "https://console.cloud.google.com/billing/projects"},
-    {0, "accountDisabled",
-     "a billing account or project is disabled: see https://console.cloud.google.com/billing/projects"},
-    {0, "closed billing account",
-     "the project to be billed has no open billing account: link one at "
-     "https://console.cloud.google.com/billing/projects"},
-    {403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
-     "the token's scopes do not cover this: log in with `gcloud auth application-default login`; a VM needs "
-     "the "
-     "access scope cloud-platform"},
-    {403, "insufficient authentication scopes",
-     "the token's scopes do not cover this: log in with `gcloud auth application-default login`; a VM needs "
-     "the "
-     "access scope cloud-platform"},
-    {403, "USER_PROJECT_DENIED",
-     "the quota project is not yours to use: `gcloud auth application-default set-quota-project PROJECT`, or "
-     "grant yourself roles/serviceusage.serviceUsageConsumer on it"},
-    {403, "requires a quota project",
-     "say which project pays for the calls: `gcloud auth application-default set-quota-project PROJECT`, or "
-     "set GOOGLE_CLOUD_QUOTA_PROJECT"},
-    {403, "storage.objects.get", "grant roles/storage.objectViewer on the bucket to who asks"},
-    {403, "storage.objects.list", "grant roles/storage.objectViewer on the bucket to who asks"},
-    {403, "storage.objects.create", "grant roles/storage.objectAdmin on the bucket to who asks"},
-    {403, "storage.objects.delete", "grant roles/storage.objectAdmin on the bucket to who asks"},
-    {403, "storage.multipartUploads", "grant roles/storage.objectAdmin on the bucket to who asks"},
-    {403, "storage.buckets.", "grant roles/storage.admin on the project to who asks"},
-    {401, "",
-     "the token was refused: log in again with `gcloud auth application-default login`, or check what "
-     "GOOGLE_APPLICATION_CREDENTIALS or FERRY_ACCESS_TOKEN say"},
-    {412, "", "somebody else has changed it meanwhile"},
-    {0, "rateLimitExceeded", "too many requests; try again in a minute"},
-    {0, "userRateLimitExceeded", "too many requests; try again in a minute"},
-    {0, "RATE_LIMIT_EXCEEDED", "too many requests; try again in a minute"},
-    {429, "", "too many requests; try again in a minute"},
-    {500, "", "see https://status.cloud.google.com"},
-    {502, "", "see https://status.cloud.google.com"},
-    {503, "", "see https://status.cloud.google.com"},
-    {504, "", "see https://status.cloud.google.com"},
-    {403, "permission", "the permission is missing: ask an owner of the project to grant it"},
-};
-
 static bool is_disabled_api(const struct problem *p)
 {
     return strcmp(p->reason, "SERVICE_DISABLED") == 0 || strcmp(p->reason, "accessNotConfigured") == 0 ||
@@ -136,14 +116,7 @@ static void advise(int status, const struct problem *p, char *out, size_t room)
                  named ? p->service : "NAME.googleapis.com");
         return;
     }
-    for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
-        const struct advice *a = &advices[i];
-        bool heard = strcasestr(p->reason, a->words) || strcasestr(p->message, a->words);
-        if ((a->status && a->status != status) || !heard)
-            continue;
-        snprintf(out, room, "%s", a->advice);
-        return;
-    }
+    snprintf(out, room, "%s", advice_for(status, p->reason, p->message));
 }
 
 /* Bytes that changed on the way: the XML API's code, and the JSON API's words (its reason is only "invalid").
@@ -153,10 +126,10 @@ static bool is_bad_digest(const struct problem *p)
     return strcmp(p->reason, "BadDigest") == 0 || strstr(p->message, "match calculated CRC32C");
 }
 
-static enum err_kind kind_of(const struct http_reply *r, const struct problem *p)
+static enum err_kind kind_of(int status, const struct problem *p)
 {
     bool rate = strcasestr(p->reason, "rateLimitExceeded") || strcmp(p->reason, "RATE_LIMIT_EXCEEDED") == 0;
-    switch (r->status) {
+    switch (status) {
     case 400:
         return is_bad_digest(p) ? ERR_CORRUPT : ERR_USAGE;
     case 401:
@@ -172,7 +145,7 @@ static enum err_kind kind_of(const struct http_reply *r, const struct problem *p
     case 429:
         return ERR_TRANSIENT;
     default:
-        return r->status >= 500 ? ERR_TRANSIENT : ERR_USAGE;
+        return status >= 500 ? ERR_TRANSIENT : ERR_USAGE;
     }
 }
 
@@ -188,6 +161,27 @@ bool cloud_explain(const struct http_reply *r, struct err *e)
     const char *said = p.message[0] ? p.message : p.reason[0] ? p.reason : "no reason given";
     if (r->status >= 300 && r->status < 400)
         said = "a redirect, which this API never answers; is the endpoint right?";
-    return err_set(e, kind_of(r, &p), "HTTP %d: %s%s%s%s", r->status, said, advice[0] ? "; " : "", advice,
-                   wait);
+    return err_set(e, kind_of(r->status, &p), "HTTP %d: %s%s%s%s", r->status, said, advice[0] ? "; " : "",
+                   advice, wait);
+}
+
+/* google/rpc/code.proto, and the HTTP status it stands for there. */
+static int http_status(json_int_t code)
+{
+    static const short statuses[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                                     400, 409, 400, 501, 500, 503, 500, 401};
+    bool known = code >= 0 && code < (json_int_t)(sizeof statuses / sizeof *statuses);
+    return known ? statuses[code] : 500;
+}
+
+bool cloud_explain_status(const json_t *status, struct err *e)
+{
+    struct problem p = {0};
+    char advice[400] = "";
+    int http = http_status(json_integer_value(json_object_get(status, "code")));
+
+    read_error(status, &p);
+    advise(http, &p, advice, sizeof advice);
+    return err_set(e, kind_of(http, &p), "%s%s%s", p.message[0] ? p.message : "no reason given",
+                   advice[0] ? "; " : "", advice);
 }

@@ -76,20 +76,21 @@ static bool mint_file(struct token_source *s, struct minted *out, struct err *e)
 
 static bool mint_credential(struct token_source *s, struct minted *out, struct err *e)
 {
-    bool ok = s->credential.type == CREDENTIAL_USER ? mint_user(s->http, &s->credential, out, e)
-                                                    : mint_service_account(s->http, &s->credential, out, e);
+    bool ok = s->credential.type == CREDENTIAL_USER
+                  ? mint_user(s->http, &s->credential, MINT_ACCESS, out, e)
+                  : mint_service_account(s->http, &s->credential, NULL, out, e);
     return ok || err_wrap(e, "%s", s->name);
 }
 
 static bool mint_machine(struct token_source *s, struct minted *out, struct err *e)
 {
-    return mint_metadata(s->http, out, e);
+    return mint_metadata(s->http, NULL, out, e);
 }
 
 static bool mint_by_gcloud(struct token_source *s, struct minted *out, struct err *e)
 {
     (void)s;
-    return mint_gcloud(GCLOUD_TIMEOUT_MS, out, e);
+    return mint_gcloud(MINT_ACCESS, GCLOUD_TIMEOUT_MS, out, e);
 }
 
 /* --- finding out which --- */
@@ -316,6 +317,57 @@ bool token_refused(struct token_source *s, const char *token)
         s->stale = true;
     pthread_mutex_unlock(&s->mutex);
     return true;
+}
+
+/* --- ID tokens --- */
+
+/* What a source of access tokens alone, or a login without the scope openid, cannot give, gcloud may. */
+static bool identity_by_gcloud(struct minted *out, struct err *e)
+{
+    if (gcloud_is_there())
+        return mint_gcloud(MINT_IDENTITY, GCLOUD_TIMEOUT_MS, out, e);
+    return err_set(
+        e, ERR_AUTH,
+        "these credentials give no identity token: set FERRY_IDENTITY_TOKEN to what `gcloud auth "
+        "print-identity-token` prints, or GOOGLE_APPLICATION_CREDENTIALS to a service account's key");
+}
+
+static bool identity_of_user(struct token_source *s, struct minted *out, struct err *e)
+{
+    struct err problem = {0};
+    if (mint_user(s->http, &s->credential, MINT_IDENTITY, out, &problem))
+        return true;
+    if (problem.kind == ERR_AUTH && gcloud_is_there())
+        return identity_by_gcloud(out, e);
+    if (e)
+        *e = problem;
+    return err_wrap(e, "%s", s->name);
+}
+
+static bool mint_identity(struct token_source *s, const char *audience, struct minted *out, struct err *e)
+{
+    const char *given = variable("FERRY_IDENTITY_TOKEN");
+    if (given)
+        return mint_keep(out, given, e) || err_wrap(e, "FERRY_IDENTITY_TOKEN");
+    if (s->mint == mint_machine)
+        return mint_metadata(s->http, audience, out, e);
+    if (s->mint != mint_credential)
+        return identity_by_gcloud(out, e);
+    if (s->credential.type == CREDENTIAL_USER)
+        return identity_of_user(s, out, e);
+    return mint_service_account(s->http, &s->credential, audience, out, e) || err_wrap(e, "%s", s->name);
+}
+
+bool token_identity(struct token_source *s, const char *audience, char out[TOKEN_MAX_BYTES], int *seconds,
+                    struct err *e)
+{
+    struct minted m = {0};
+    bool ok = mint_identity(s, audience, &m, e);
+    if (ok)
+        memcpy(out, m.token, TOKEN_MAX_BYTES);
+    *seconds = m.seconds;
+    explicit_bzero(&m, sizeof m);
+    return ok;
 }
 
 bool token_file_check(const char *text, size_t size, struct err *e)

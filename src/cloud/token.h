@@ -40,6 +40,13 @@ bool token_get(struct token_source *s, char out[TOKEN_MAX_BYTES], struct err *e)
  * when asking anew cannot help (a fixed FERRY_ACCESS_TOKEN). */
 bool token_refused(struct token_source *s, const char *token);
 
+/* A new ID token (RFC 7519) for that audience from the same source, for identity.h. FERRY_IDENTITY_TOKEN
+ * wins; a user's login gives one for its own client, which Cloud Run takes from gcloud's client
+ * (print-identity-token, where gcloud is there; that it takes those of other clients is not documented).
+ * *seconds: its life; 0: not known. */
+bool token_identity(struct token_source *s, const char *audience, char out[TOKEN_MAX_BYTES], int *seconds,
+                    struct err *e);
+
 /* A credential file's text, for tests and fuzzing: true when it could be used. No network. */
 bool token_file_check(const char *text, size_t size, struct err *e);
 

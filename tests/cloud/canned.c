@@ -199,18 +199,26 @@ void canned_environment(const struct canned *c)
                                        "NO_GCE_CHECK",
                                        "CLOUDSDK_CORE_PROJECT",
                                        "CLOUDSDK_ACTIVE_CONFIG_NAME",
+                                       "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
+                                       "FERRY_IDENTITY_TOKEN",
                                        "HF_TOKEN",
                                        "HUGGING_FACE_HUB_TOKEN",
                                        "HF_TOKEN_PATH",
                                        "HF_HUB_OFFLINE",
                                        "HF_HUB_DISABLE_IMPLICIT_TOKEN"};
+    static const char *const apis[] = {"FERRY_ENDPOINT_STORAGE",      "FERRY_ENDPOINT_OAUTH2",
+                                       "FERRY_ENDPOINT_RUN",          "FERRY_ENDPOINT_ARTIFACTREGISTRY",
+                                       "FERRY_ENDPOINT_IAM",          "FERRY_ENDPOINT_IAMCREDENTIALS",
+                                       "FERRY_ENDPOINT_SERVICEUSAGE", "FERRY_ENDPOINT_CLOUDRESOURCEMANAGER",
+                                       "FERRY_ENDPOINT_COMPUTE",      "FERRY_ENDPOINT_LOGGING",
+                                       "FERRY_ENDPOINT_SECRETMANAGER"};
     const char *host = c->url + strlen("http://");
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
         unsetenv(gone[i]);
     setenv("CLOUDSDK_CONFIG", "/nonexistent/gcloud", 1);
     setenv("HF_HOME", "/nonexistent/huggingface", 1);
-    setenv("FERRY_ENDPOINT_STORAGE", c->url, 1);
-    setenv("FERRY_ENDPOINT_OAUTH2", c->url, 1);
+    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
+        setenv(apis[i], c->url, 1);
     setenv("HF_ENDPOINT", c->url, 1);
     setenv("GCE_METADATA_HOST", host, 1);
 }

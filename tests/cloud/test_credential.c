@@ -125,7 +125,7 @@ static void signature_holds_and_claims_are_googles(void **state)
     char *text = service_account_text(key, "https://oauth2.googleapis.com/token");
     (void)state;
     assert_true(credential_parse(&c, text, strlen(text), a, &e));
-    char *jwt = jwt_sign(&c, 1700000000, a, &e);
+    char *jwt = jwt_sign(&c, NULL, 1700000000, a, &e);
     assert_non_null(jwt);
 
     const char *first = strchr(jwt, '.'), *second = strrchr(jwt, '.');
@@ -179,7 +179,7 @@ static void answers_of_token_endpoints(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static struct minted m;
         struct err e = {0};
-        if (mint_parse(&m, cases[i].text, strlen(cases[i].text), &e) != cases[i].good)
+        if (mint_parse(&m, MINT_ACCESS, cases[i].text, strlen(cases[i].text), &e) != cases[i].good)
             fail_msg("%.60s: %s", cases[i].text, e.text);
     }
 }
@@ -215,7 +215,7 @@ static void gcloud_that_does_not_answer_is_killed(void **state)
     snprintf(path, sizeof path, "%s", getenv("PATH"));
     setenv("PATH", folder, 1);
     time_t before = time(NULL);
-    bool there = gcloud_is_there(), ok = mint_gcloud(200, &m, &e);
+    bool there = gcloud_is_there(), ok = mint_gcloud(MINT_ACCESS, 200, &m, &e);
     setenv("PATH", path, 1);
     remove(file);
     remove(folder);

@@ -67,6 +67,47 @@ static const struct {
     {502, "<html><head><title>502</title></head><hr>", ERR_TRANSIENT, {"HTTP 502: no reason given"}},
     {400, "{\"error\":\"invalid_grant\",\"error_description\":\"Bad Request\"}", ERR_USAGE, {"Bad Request"}},
     {302, "", ERR_USAGE, {"a redirect"}},
+    {400,
+     "{\"error\":{\"code\":400,\"message\":\"One or more users named in the policy do not belong to a "
+     "permitted "
+     "customer.\",\"status\":\"FAILED_PRECONDITION\",\"details\":[{\"@type\":\"type.googleapis.com/"
+     "google.rpc.PreconditionFailure\",\"violations\":[{\"type\":\"constraints/"
+     "iam.allowedPolicyMemberDomains\",\"description\":\"User allUsers is not in permitted "
+     "organization.\"}]}]}}",
+     ERR_USAGE,
+     {"permitted customer. User allUsers is not in", "leave --public out"}},
+    {403,
+     "{\"error\":{\"code\":403,\"message\":\"Permission 'iam.serviceaccounts.actAs' denied on service "
+     "account "
+     "run@p.iam.gserviceaccount.com (or it may not exist).\",\"status\":\"PERMISSION_DENIED\"}}",
+     ERR_AUTH,
+     {"actAs' denied", "roles/iam.serviceAccountUser"}},
+    {400,
+     "{\"error\":{\"code\":400,\"message\":\"template.scaling.max_instance_count: Max instances must be set "
+     "to 0 "
+     "or fewer to set the requested total memory.\\nConsider another region.\\n\\nQuota violated:\\n"
+     "MemAllocPerProjectRegion requested: 85899345920 allowed: "
+     "42949672960\",\"status\":\"INVALID_ARGUMENT\"}}",
+     ERR_USAGE,
+     {"memory. Consider", "iam-admin/quotas"}},
+    {400,
+     "{\"error\":{\"code\":400,\"message\":\"Billing account for project '1' is not found. Billing must be "
+     "enabled for activation of service(s) 'run.googleapis.com' to proceed.\",\"status\":"
+     "\"FAILED_PRECONDITION\",\"details\":[{\"reason\":\"UREQ_PROJECT_BILLING_NOT_FOUND\"}]}}",
+     ERR_USAGE,
+     {"is not found", "has no billing account: link an open"}},
+    {400,
+     "{\"error\":{\"code\":400,\"details\":[{\"fieldViolations\":[{\"field\":\"a\",\"description\":\"a is "
+     "too "
+     "long\"}]}]}}",
+     ERR_USAGE,
+     {"HTTP 400: a is too long"}},
+    {409,
+     "{\"error\":{\"code\":409,\"message\":\"Conflict for resource 'qwen': version '1' was specified but "
+     "current "
+     "version is '2'.\",\"status\":\"ABORTED\"}}",
+     ERR_BUSY,
+     {"somebody else changed it at the same time; run the command again"}},
     {403,
      "<Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>x does not have "
      "storage.multipartUploads.create acc", /* cut */
@@ -101,10 +142,43 @@ static void wait_that_is_asked_for_is_told(void **state)
     assert_non_null(strstr(e.text, "17 s"));
 }
 
+static const struct {
+    const char *status;
+    enum err_kind kind;
+    const char *says;
+} operations[] = {
+    {"{\"code\":9,\"message\":\"Revision 'q-00001-abc' is not ready and cannot serve traffic. Image 'x' not "
+     "found.\\n\\nLogs URL: https://x\"}",
+     ERR_USAGE, "Revision 'q-00001-abc' is not ready and cannot serve traffic. Image 'x' not found.  Logs"},
+    {"{\"code\":8,\"message\":\"Quota exceeded for total allowable count of GPUs per project per region.\"}",
+     ERR_TRANSIENT, "; ask for more at https"},
+    {"{\"code\":6,\"message\":\"exists\"}", ERR_BUSY, "exists"},
+    {"{\"code\":7,\"message\":\"Permission run.services.create denied\"}", ERR_AUTH, "roles/run.admin"},
+    {"{\"code\":77}", ERR_TRANSIENT, "no reason given"},
+    {"{\"code\":-1}", ERR_TRANSIENT, "no reason given"},
+    {"[]", ERR_USAGE, "no reason given"},
+};
+
+static void failed_operation_has_its_kind_cause_and_next_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        struct err e = {0};
+        json_t *status = json_loads(operations[i].status, 0, NULL);
+        assert_non_null(status);
+        assert_false(cloud_explain_status(status, &e));
+        if (e.kind != operations[i].kind || !strstr(e.text, operations[i].says))
+            fail_msg("\"%s\" (kind %d)", e.text, e.kind);
+        assert_null(strchr(e.text, '\n'));
+        json_decref(status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_answer_has_its_kind_cause_and_next_step),
+        cmocka_unit_test(failed_operation_has_its_kind_cause_and_next_step),
         cmocka_unit_test(wait_that_is_asked_for_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

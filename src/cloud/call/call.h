@@ -13,6 +13,9 @@ bool cloud_call_counted(struct cloud *c, const struct http_request *q, int flags
 json_t *cloud_json_counted(struct cloud *c, const struct http_request *q, int flags, struct http_reply *r,
                            int *tries, struct err *e);
 
+/* What a rehearsal does with a request. */
+void cloud_tell(const struct cloud *c, const char *method, const char *url, const json_t *body);
+
 /* A body as it comes in. Zeroed is empty; body_clear frees. */
 struct body {
     char *bytes; /* a NUL behind them */

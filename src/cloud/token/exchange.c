@@ -12,7 +12,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { SCRATCH_BYTES = 256 << 10, MAX_ANSWER_BYTES = 64 << 10, ANSWER_SECONDS = 30, SKEW_SECONDS = 120 };
+enum {
+    SCRATCH_BYTES = 256 << 10,
+    MAX_ANSWER_BYTES = 64 << 10,
+    ANSWER_SECONDS = 30,
+    SKEW_SECONDS = 120,
+    IDENTITY_SECONDS = 3600
+};
 
 #define LOG_IN_AGAIN "log in again: `gcloud auth application-default login`"
 
@@ -28,12 +34,13 @@ bool mint_keep(struct minted *m, const char *token, struct err *e)
     return true;
 }
 
-bool mint_parse(struct minted *m, const char *text, size_t size, struct err *e)
+bool mint_parse(struct minted *m, enum mint_kind kind, const char *text, size_t size, struct err *e)
 {
-    json_t *json = json_loadb(text, size, 0, NULL);
-    const char *token = json_string_value(json_object_get(json, "access_token"));
-    json_int_t seconds = json_integer_value(json_object_get(json, "expires_in"));
-    bool ok = token || err_set(e, ERR_AUTH, "the answer holds no access_token");
+    const char *field = kind == MINT_IDENTITY ? "id_token" : "access_token";
+    json_t *json = json_loadb(text, size, 0, NULL), *life = json_object_get(json, "expires_in");
+    const char *token = json_string_value(json_object_get(json, field));
+    json_int_t seconds = kind == MINT_IDENTITY && !life ? IDENTITY_SECONDS : json_integer_value(life);
+    bool ok = token || err_set(e, ERR_AUTH, "the answer holds no %s", field);
     if (ok && seconds <= 0)
         ok = err_set(e, ERR_AUTH, "the answer does not say how long the token lives (expires_in)");
     m->seconds = seconds > 86400 ? 86400 : (int)seconds;
@@ -122,7 +129,7 @@ static bool explain(const struct http_reply *r, const struct credential *c, stru
 
 /* One POST of a form, with the retries of every call. The form holds secrets and stays the caller's. */
 static bool ask(struct http *h, const char *url, const char *form, const struct credential *c,
-                struct minted *out, struct err *e)
+                enum mint_kind kind, struct minted *out, struct err *e)
 {
     struct body body = {.ceiling = MAX_ANSWER_BYTES};
     struct http_request q = {.method = "POST",
@@ -143,7 +150,7 @@ static bool ask(struct http *h, const char *url, const char *form, const struct 
     } while (retry_wanted(&retry, ok, &r, e) && retry_wait(&retry));
     if (ok && r.status != 200)
         ok = explain(&r, c, e);
-    ok = ok && mint_parse(out, body.bytes ? body.bytes : "", body.size, e);
+    ok = ok && mint_parse(out, kind, body.bytes ? body.bytes : "", body.size, e);
     if (body.bytes)
         explicit_bzero(body.bytes, body.size);
     body_clear(&body);
@@ -166,7 +173,8 @@ static const char *field(struct arena *a, const char *text)
     return encoded ? encoded : "";
 }
 
-bool mint_user(struct http *h, const struct credential *c, struct minted *out, struct err *e)
+bool mint_user(struct http *h, const struct credential *c, enum mint_kind kind, struct minted *out,
+               struct err *e)
 {
     struct arena *a = arena_new(SCRATCH_BYTES);
     const char *url = a ? user_endpoint(a) : NULL;
@@ -174,28 +182,29 @@ bool mint_user(struct http *h, const struct credential *c, struct minted *out, s
         a ? arena_printf(a, "grant_type=refresh_token&client_id=%s&client_secret=%s&refresh_token=%s",
                          field(a, c->client_id), field(a, c->client_secret), field(a, c->refresh_token))
           : NULL;
-    bool ok =
-        form && url ? ask(h, url, form, c, out, e) : err_set(e, ERR_MEMORY, "no memory for a token request");
+    bool ok = form && url ? ask(h, url, form, c, kind, out, e)
+                          : err_set(e, ERR_MEMORY, "no memory for a token request");
     if (form)
         explicit_bzero(form, strlen(form));
     arena_free(a);
     return ok;
 }
 
-bool mint_service_account(struct http *h, const struct credential *c, struct minted *out, struct err *e)
+bool mint_service_account(struct http *h, const struct credential *c, const char *audience,
+                          struct minted *out, struct err *e)
 {
     struct arena *a = arena_new(SCRATCH_BYTES);
     bool ok = false;
     if (!a)
         return err_set(e, ERR_MEMORY, "no memory for a token request");
-    char *jwt = jwt_sign(c, (int64_t)time(NULL), a, e);
+    char *jwt = jwt_sign(c, audience, (int64_t)time(NULL), a, e);
     char *form = jwt ? arena_printf(a,
                                     "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer"
                                     "&assertion=%s",
                                     jwt)
                      : NULL;
     if (form)
-        ok = ask(h, c->token_uri, form, c, out, e);
+        ok = ask(h, c->token_uri, form, c, audience ? MINT_IDENTITY : MINT_ACCESS, out, e);
     else if (jwt)
         err_set(e, ERR_MEMORY, "no memory for a token request");
     arena_free(a);

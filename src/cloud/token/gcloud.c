@@ -69,10 +69,11 @@ static bool read_both(struct stream s[2], uint64_t deadline_ns)
 }
 
 /* In a process group of its own, so that a timeout reaches the Python below the shell script, too. */
-static int start(pid_t *pid, int out, int err)
+static int start(enum mint_kind kind, pid_t *pid, int out, int err)
 {
-    static char name[] = "gcloud", a1[] = "auth", a2[] = "print-access-token", a3[] = "--quiet";
-    char *argv[] = {name, a1, a2, a3, NULL};
+    static char name[] = "gcloud", auth[] = "auth", access_verb[] = "print-access-token",
+                identity_verb[] = "print-identity-token", quiet[] = "--quiet";
+    char *argv[] = {name, auth, kind == MINT_IDENTITY ? identity_verb : access_verb, quiet, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&files);
@@ -123,7 +124,7 @@ static bool take_answer(struct stream s[2], bool in_time, int status, struct min
     return mint_keep(out, s[0].text, e);
 }
 
-bool mint_gcloud(int timeout_ms, struct minted *out, struct err *e)
+bool mint_gcloud(enum mint_kind kind, int timeout_ms, struct minted *out, struct err *e)
 {
     int a[2], b[2];
     pid_t pid = 0;
@@ -137,7 +138,7 @@ bool mint_gcloud(int timeout_ms, struct minted *out, struct err *e)
         close(a[0]), close(a[1]);
         return false;
     }
-    errno = start(&pid, a[1], b[1]);
+    errno = start(kind, &pid, a[1], b[1]);
     close(a[1]), close(b[1]);
     if (errno != 0) {
         close(a[0]), close(b[0]);
@@ -151,7 +152,8 @@ bool mint_gcloud(int timeout_ms, struct minted *out, struct err *e)
         if (s[i].fd >= 0)
             close(s[i].fd);
     int status = reap(pid, deadline);
-    bool ok = take_answer(s, in_time, status, out, e) || err_wrap(e, "gcloud auth print-access-token");
+    bool ok = take_answer(s, in_time, status, out, e) ||
+              err_wrap(e, "gcloud auth print-%s-token", kind == MINT_IDENTITY ? "identity" : "access");
     explicit_bzero(s, sizeof s);
     return ok;
 }

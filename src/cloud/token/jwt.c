@@ -75,14 +75,15 @@ static char *sign(EVP_PKEY *key, const char *text, struct arena *a)
     return out;
 }
 
-char *jwt_sign(const struct credential *c, int64_t now, struct arena *a, struct err *e)
+char *jwt_sign(const struct credential *c, const char *audience, int64_t now, struct arena *a, struct err *e)
 {
     EVP_PKEY *key = read_key(c->private_key, e);
     if (!key)
         return NULL;
     json_t *head = json_pack("{s:s, s:s, s:s*}", "alg", "RS256", "typ", "JWT", "kid", c->key_id);
-    json_t *claims = json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", c->email, "scope", SCOPE, "aud",
-                               c->token_uri, "iat", (json_int_t)now, "exp", (json_int_t)(now + LIFE_SECONDS));
+    json_t *claims = json_pack("{s:s, s:s*, s:s*, s:s, s:I, s:I}", "iss", c->email, "scope",
+                               audience ? NULL : SCOPE, "target_audience", audience, "aud", c->token_uri,
+                               "iat", (json_int_t)now, "exp", (json_int_t)(now + LIFE_SECONDS));
     char *first = encode(a, head), *second = encode(a, claims);
     char *text = first && second ? arena_printf(a, "%s.%s", first, second) : NULL;
     char *signature = text ? sign(key, text, a) : NULL;

@@ -1,16 +1,24 @@
 /* metadata.c: tokens of the machine's own service account, on a VM or on Cloud Run. */
 #include "cloud/token/mint.h"
 
+#include "base/arena.h"
 #include "cloud/call/call.h"
 #include "net/retry.h"
+#include "net/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PING_SECONDS = 3, MAX_ANSWER_BYTES = 64 << 10, URL_ROOM = 400 };
+enum {
+    PING_SECONDS = 3,
+    MAX_ANSWER_BYTES = 64 << 10,
+    URL_ROOM = 400,
+    URL_SCRATCH = 16 << 10,
+    IDENTITY_SECONDS = 3600
+};
 
-#define TOKEN_PATH "computeMetadata/v1/instance/service-accounts/default/token"
+#define ACCOUNT_PATH "computeMetadata/v1/instance/service-accounts/default/"
 
 static const char *variable(const char *name, const char *otherwise)
 {
@@ -57,33 +65,56 @@ bool metadata_is_there(struct http *h)
     return http_send(h, &q, &r, &ignored) && is_google(&r);
 }
 
-bool mint_metadata(struct http *h, struct minted *out, struct err *e)
+/* GET, with retries, from the machine's own service account. */
+static bool ask(struct http *h, const char *url, struct body *body, struct err *e)
 {
-    char url[URL_ROOM];
-    struct body body = {.ceiling = MAX_ANSWER_BYTES};
     struct retry retry = retry_start(&retry_default, h, NULL);
     struct http_reply r;
     bool ok;
 
-    snprintf(url, sizeof url, "http://%.300s/" TOKEN_PATH, host("metadata.google.internal"));
     struct http_request q = request(url);
     q.on_data = body_take;
-    q.arg = &body;
+    q.arg = body;
     do {
-        body.size = 0;
+        body->size = 0;
         ok = http_send(h, &q, &r, e);
     } while (retry_wanted(&retry, ok, &r, e) && retry_wait(&retry));
     if (ok && r.status == 404)
-        ok = err_set(e, ERR_AUTH,
-                     "this machine has no service account; give it one, or log in with `gcloud "
-                     "auth application-default login`");
-    else if (ok && r.status != 200)
-        ok = cloud_explain(&r, e);
-    else if (ok && !is_google(&r))
-        ok = err_set(e, ERR_AUTH, "who answers there is not Google's metadata server");
-    ok = ok && mint_parse(out, body.bytes ? body.bytes : "", body.size, e);
+        return err_set(e, ERR_AUTH,
+                       "this machine has no service account; give it one, or log in with `gcloud "
+                       "auth application-default login`");
+    if (ok && r.status != 200)
+        return cloud_explain(&r, e);
+    if (ok && !is_google(&r))
+        return err_set(e, ERR_AUTH, "who answers there is not Google's metadata server");
+    return ok;
+}
+
+/* The identity endpoint answers with the token alone. */
+static bool take(struct body *body, const char *audience, struct minted *out, struct err *e)
+{
+    if (!body->bytes || !body->size)
+        return err_set(e, ERR_AUTH, "an empty answer");
+    if (!audience)
+        return mint_parse(out, MINT_ACCESS, body->bytes, body->size, e);
+    out->seconds = IDENTITY_SECONDS;
+    return mint_keep(out, body->bytes, e);
+}
+
+bool mint_metadata(struct http *h, const char *audience, struct minted *out, struct err *e)
+{
+    struct body body = {.ceiling = MAX_ANSWER_BYTES};
+    struct arena *a = arena_new(URL_SCRATCH);
+    char *encoded = a && audience ? url_query(a, audience) : NULL;
+    char *url =
+        a ? arena_printf(a, "http://%.300s/" ACCOUNT_PATH "%s%s", host("metadata.google.internal"),
+                         audience ? "identity?format=full&audience=" : "token", encoded ? encoded : "")
+          : NULL;
+    bool ok = (url && (encoded || !audience)) || err_set(e, ERR_MEMORY, "no memory for a token request");
+    ok = ok && ask(h, url, &body, e) && take(&body, audience, out, e);
     if (body.bytes)
         explicit_bzero(body.bytes, body.size);
     body_clear(&body);
+    arena_free(a);
     return ok || err_wrap(e, "metadata server");
 }

@@ -91,7 +91,7 @@ static bool keep_token(struct session *s, const char *answer, size_t size, struc
 /* Sends until the answer is no passing trouble. */
 static bool send_until(struct session *s, const struct http_request *q, struct http_reply *r, struct err *e)
 {
-    struct retry retry = {.policy = s->policy, .stop = s->stop};
+    struct retry retry = retry_start(s->policy, client(s), s->stop);
     for (;;) {
         bool ok = http_send(client(s), q, r, e);
         if (!retry_wanted(&retry, ok, r, e)) {

@@ -279,7 +279,7 @@ static bool another_try(struct run *u, struct retry *retry, const struct err *e)
 
 static bool run(struct run *u, struct err *e)
 {
-    struct retry retry = {.policy = u->s->policy, .stop = u->s->stop};
+    struct retry retry = retry_start(u->s->policy, cloud_http(u->s->cloud), u->s->stop);
     bool there = false;
     while (!there) {
         enum step step = run_through(u, e);
