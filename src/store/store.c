@@ -22,6 +22,8 @@ struct stores {
     } locked;
 };
 
+enum { STALL_SECONDS = 30 }; /* bytes that do not come: another connection may bring them */
+
 struct stores *stores_new(int per_host, struct err *e)
 {
     struct stores *s = calloc(1, sizeof *s);
@@ -35,6 +37,7 @@ struct stores *stores_new(int per_host, struct err *e)
     else if (gcloud_config_read(&s->config, s->arena, e) && (s->http = http_new(e)) &&
              (s->cloud = cloud_new(s->http, &s->config, e))) {
         http_limit(s->http, per_host);
+        http_patience(s->http, STALL_SECONDS);
         return s;
     }
     stores_free(s);

@@ -28,7 +28,8 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
-/* http_patience: how long a connection may bring nothing before it is given up. Before the first read. */
+/* http_patience: how long a connection may bring nothing before it is given up; 30 s unless told.
+ * Before the first read. */
 void stores_patience(struct stores *s, int seconds);
 /* Once *stop is nonzero, what is under way goes on as long as bytes move, and nothing is tried again
  * (http_wind_down). Before requests are under way. */

@@ -60,7 +60,6 @@ bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t
      * ranges; else it is unpacked on the way, and ranges are ignored. Nothing here unpacks. */
     struct http_request q = {.method = "GET",
                              .url = u.text,
-                             .stall_seconds = READ_STALL_SECONDS,
                              .stop = stop,
                              .headers = {{"Accept-Encoding", "gzip"}}};
     e = e ? e : &unheard;
