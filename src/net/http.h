@@ -87,7 +87,8 @@ struct http_reply {
  * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
 void http_limit(struct http *h, int per_host);
-/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request. */
+/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request.
+ */
 void http_patience(struct http *h, int stall_seconds);
 /* Once *stop is nonzero, requests under way and later ones go on as long as bytes move; one in which none
  * does for two seconds or so is ERR_CANCELLED. Before requests are under way. */

@@ -58,10 +58,8 @@ bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t
         url_number(&u, "&generation=", generation);
     /* Whoever takes gzip gets an object that was stored with Content-Encoding: gzip as its bytes are, in
      * ranges; else it is unpacked on the way, and ranges are ignored. Nothing here unpacks. */
-    struct http_request q = {.method = "GET",
-                             .url = u.text,
-                             .stop = stop,
-                             .headers = {{"Accept-Encoding", "gzip"}}};
+    struct http_request q = {
+        .method = "GET", .url = u.text, .stop = stop, .headers = {{"Accept-Encoding", "gzip"}}};
     e = e ? e : &unheard;
     ok = url_ready(&u, e);
     while (ok && ranged_wanted(&g, &q))

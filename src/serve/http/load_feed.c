@@ -68,11 +68,12 @@ static json_t *stages_json(struct arrival *a, int stages)
     json_t *list = json_array();
     for (int i = 0; i < stages; i++) {
         struct arrival_stage s = arrival_stage(a, i);
-        json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "name", s.name, "bytes", (json_int_t)s.bytes,
-                            "total", (json_int_t)s.total, "arrived_ms", ms_json(s.arrived_ms, s.arrived_ms > 0), "begun_ms",
-                            ms_json(s.begun_ms, s.busy_ms > 0), "done_ms", ms_json(s.done_ms, s.busy_ms > 0),
-                            "busy_ms", ms_json(s.busy_ms, s.busy_ms > 0)));
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "name", s.name, "bytes",
+                                              (json_int_t)s.bytes, "total", (json_int_t)s.total, "arrived_ms",
+                                              ms_json(s.arrived_ms, s.arrived_ms > 0), "begun_ms",
+                                              ms_json(s.begun_ms, s.busy_ms > 0), "done_ms",
+                                              ms_json(s.done_ms, s.busy_ms > 0), "busy_ms",
+                                              ms_json(s.busy_ms, s.busy_ms > 0)));
     }
     return list;
 }
@@ -98,9 +99,9 @@ json_t *load_json(struct arrival *a)
     arrival_progress(a, &p);
     bool failed = arrival_failed(a, &why);
     json_t *body =
-        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}", "object", "load", "state",
-                  states[p.state], "bytes", (json_int_t)p.bytes, "total", (json_int_t)p.total, "percent",
-                  json_integer((json_int_t)percent(&p)), "bytes_per_second",
+        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}", "object", "load",
+                  "state", states[p.state], "bytes", (json_int_t)p.bytes, "total", (json_int_t)p.total,
+                  "percent", json_integer((json_int_t)percent(&p)), "bytes_per_second",
                   json_integer((json_int_t)p.bytes_per_second), "elapsed_ms", ms_json(p.elapsed_ms, true),
                   "first_token_ms", ms_json(p.first_token_ms, p.first_token_ms >= 0), "loaded_ms",
                   ms_json(p.loaded_ms, p.loaded_ms >= 0), "reached", reached_json(a, &p), "phases",
