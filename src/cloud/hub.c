@@ -398,7 +398,7 @@ static bool read_some(struct reading *x, struct err *e)
         return false;
     q.url = url;
     q.bearer = bearer_for(x->w.h, url);
-    if (!ranged_wanted(&x->g, &q))
+    if (!ranged_wanted(&x->g, &q, &r))
         return true;
     if (is_small_whole(x))
         q.range = (struct http_range){0, 0};

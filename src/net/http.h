@@ -32,7 +32,8 @@ struct http;
 /* The file that http_new loads, "libcurl.so.4": where ferry is taken to, it must go along. */
 extern const char http_library[];
 
-/* Takes the next bytes of the body; false with *e set ends the request. */
+/* Takes the next bytes of the body, when the reply's status and headers are there; false with *e set ends the
+ * request. */
 typedef bool (*http_data_fn)(void *arg, const char *bytes, size_t size, struct err *e);
 
 enum { HTTP_MAX_HEADERS = 12 };

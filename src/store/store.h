@@ -74,6 +74,12 @@ bool store_stat(struct store *s, const char *name, struct arena *a, struct entry
 bool store_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                 const volatile sig_atomic_t *stop, struct err *e);
 
+/* The same, of any length, handed to take as it comes: in order, each byte once, in pieces of any size. False
+ * from take, with *e set, ends it. A long range costs the way to a bucket and back once, and no memory. */
+typedef bool (*store_take_fn)(void *arg, const char *bytes, size_t size, struct err *e);
+bool store_pour(struct store *s, const struct entry *from, uint64_t offset, uint64_t size, store_take_fn take,
+                void *arg, const volatile sig_atomic_t *stop, struct err *e);
+
 /* A whole small file, unless it still has the generation `known` (0: no matter which), at the price of one
  * short answer. Not for the hub, whose files stay (ERR_UNSUPPORTED). ERR_NOT_FOUND. */
 struct store_change {
