@@ -139,7 +139,7 @@ static void print(const struct rows *rows, const struct line *l, int rounds, con
     const struct line *peer = l->peer >= 0 ? &lines[l->peer] : NULL;
     double rate = a->count / least(l->seconds, rounds), cpu = least(l->cpu, rounds) / a->count;
     char setting[256];
-    snprintf(setting, sizeof setting, "%s, CPU", l->setting);
+    snprintf(setting, sizeof setting, "%s: CPU", l->setting);
     if (peer && !peer->failed) {
         rows_ratio(rows, l->setting, rate, a->rate, median_ratio(peer->seconds, l->seconds, rounds),
                    peer->setting);
@@ -151,7 +151,7 @@ static void print(const struct rows *rows, const struct line *l, int rounds, con
             rows_value(rows, l->setting, rate, a->rate);
         rows_value(rows, setting, cpu, a->cpu);
     }
-    snprintf(setting, sizeof setting, "%s, peak memory", l->setting);
+    snprintf(setting, sizeof setting, "%s: peak memory", l->setting);
     rows_value(rows, setting, l->rss_mb, "MB");
 }
 

@@ -75,7 +75,7 @@ static bool take(struct job *j, struct run *r)
     bool any = j->file < j->count;
     if (any) {
         struct file *f = &j->files[j->file];
-        int fair = j->left / (2 * j->connections), most = f->parts - j->part;
+        int fair = j->left / j->connections, most = f->parts - j->part;
         int run = fair < 1 ? 1 : fair < RUN ? fair : RUN;
         *r = (struct run){f, j->part, run < most ? run : most, (uint64_t)j->part * PART};
         j->part += r->count;
