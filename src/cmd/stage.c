@@ -271,7 +271,8 @@ static bool print_result(const struct stage *s, struct err *e)
     if (s->encoding)
         *(pack_was_there(s) ? &o.skipped : &o.copied) += 1;
     for (int i = 0; i < s->count; i++)
-        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded;
+        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded &&
+                     s->files[i].task == s->task;
     if (s->settings.copy.json) {
         json_t *result = result_json(s, false);
         if (result && !copying_json(&run, &o, result)) {
@@ -283,9 +284,22 @@ static bool print_result(const struct stage *s, struct err *e)
     copying_print(stdout, &run, &o);
     if (s->encoding)
         printf("%s: the weights in %s, %s\n", PACK_NAME, s->encoding, human_bytes(pack_bytes(s), size));
+    if (!s->sealed) {
+        printf("task %d of %d is done; the last one to be done seals\n", s->task + 1, s->tasks);
+        return true;
+    }
     print_left_out(s);
     print_left_over(s);
     printf("%s is staged completely in %s\n", version_of(s), target);
+    return true;
+}
+
+/* More tasks than files, or an encoding, which is one task's work. */
+static bool print_idle(const struct stage *s, struct err *e)
+{
+    if (s->settings.copy.json)
+        return print_json(result_json(s, false), e);
+    printf("nothing falls to task %d of %d\n", s->task + 1, s->tasks);
     return true;
 }
 
@@ -311,7 +325,7 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
     int jobs = 0;
     for (int i = 0; i < s->count; i++) {
         struct stage_file *f = &s->files[i];
-        if (f->choice != CHOICE_TAKEN || f->certified || f->encoded)
+        if (f->choice != CHOICE_TAKEN || f->certified || f->encoded || f->task != s->task)
             continue;
         struct transfer_job job = {.from = s->model.store,
                                    .to = s->target.store,
@@ -324,6 +338,17 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
         f->job = jobs++;
     }
     return true;
+}
+
+/* All is copied that falls to this process: the manifest is written, unless another task is still at work,
+ * which will then see that this one is done. */
+static bool seal(struct stage *s, struct transfer *t, struct journal *j, const char *copy_name, struct err *e)
+{
+    s->sealed = true;
+    if (s->tasks > 1 &&
+        (!journal_copy_write(j, s->target.store, copy_name, e) || !stage_share_all(s, &s->sealed, e)))
+        return false;
+    return !s->sealed || (stage_write_manifest(s, t, e) && (!copy_name || stage_share_clean(s, e)));
 }
 
 static bool copy(struct stage *s, struct journal *j, const char *copy_name, struct err *e)
@@ -339,8 +364,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
     stores_wind_down(s->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
-              stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&
-              (!copy_name || journal_copy_delete(s->target.store, copy_name, e));
+              stage_make_pack(s, &run, e) && seal(s, t, j, copy_name, e);
     if (ok)
         s->outcome = copying_outcome(t);
     s->seconds = run.seconds;
@@ -351,8 +375,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
 /* *copy_name: of its copy in the bucket; NULL: none, since for a folder here ours is at hand. */
 static struct journal *open_journal(struct stage *s, char **copy_name, struct err *e)
 {
-    char *source = arena_printf(s->arena, "%s@%s%s%s", s->source, s->commit ? s->commit : "",
-                                s->encoding ? " " : "", s->encoding ? s->encoding : "");
+    char *source = stage_journal_source(s, s->task);
     char *target = place_uri(&s->target, s->prefix, s->arena);
     *copy_name = NULL;
     if (!source || !target) {
@@ -360,7 +383,8 @@ static struct journal *open_journal(struct stage *s, char **copy_name, struct er
         return NULL;
     }
     struct journal *j = journal_open(source, target, e);
-    if (!j || s->target.uri.scheme != URI_GS || (*copy_name = journal_copy_name(s->arena, s->prefix, j)))
+    if (!j || s->target.uri.scheme != URI_GS ||
+        (*copy_name = journal_copy_name(s->arena, s->prefix, source, target)))
         return j;
     err_set(e, ERR_MEMORY, "no memory");
     journal_close(j);
@@ -420,6 +444,8 @@ bool stage_look(struct stage *s, bool *complete, struct err *e)
     if (!stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
         return false;
     stage_compare(s);
+    if (!stage_share_files(s, e))
+        return false;
     *complete = stage_complete(s);
     if (*complete && !s->settings.copy.dry_run)
         remove_journal(s);
@@ -442,6 +468,8 @@ bool stage_run(struct stage *s, struct err *e)
         return print_complete(s, e);
     if (s->settings.copy.dry_run)
         return plan(s, e);
+    if (s->tasks > 1 && !stage_share_has_work(s, s->task))
+        return print_idle(s, e);
     return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e) && print_result(s, e);
 }
 
@@ -456,11 +484,17 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
         return err_set(e, ERR_USAGE, "which model, to where? usage: ferry stage %s", c->synopsis);
     if (settings->deep && !settings->check)
         return err_set(e, ERR_USAGE, "--deep goes with --check");
+    if (!stage_share_read(s, e))
+        return false;
     if (o->count == 2 && !open_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
     if (!s->stores || !stage_open_target(s, o->items[o->count - 1], e))
         return false;
+    if (s->tasks > 1 && s->target.uri.scheme != URI_GS)
+        return err_set(e, ERR_USAGE,
+                       "%s: the tasks of a job share a copy to a bucket, expected gs://BUCKET/PREFIX",
+                       o->items[o->count - 1]);
     return settings->check ? stage_check(s, e) : pin(s, e) && stage_run(s, e);
 }
 
@@ -507,7 +541,9 @@ const struct command command_stage = {
         "What is there and verified is skipped; what was interrupted, even by kill -9 or on another machine, "
         "goes "
         "on when the same command is given again. A manifest, " MANIFEST_NAME
-        ", is written last: where it is, the model is complete.\n"
+        ", is written last: where it is, the model is complete. Run as the tasks of a Cloud Run Job, the "
+        "files are "
+        "shared among them.\n"
         "\n"
         "Where there are safetensors, the same weights in other formats (*.bin, *.pt, *.onnx, GGUF, "
         "original/) "
