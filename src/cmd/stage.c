@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { ARENA_BYTES = INT32_MAX };
-enum { VIA_HERE };
+enum { VIA_HERE, VIA_JOB };
 
 _Static_assert(offsetof(struct stage_settings, copy) == 0, "copy_group");
 
@@ -48,9 +48,45 @@ static const struct option stage_options[] = {
      .type = OPTION_CHOICE,
      .argument = "WHO",
      .preset = "here",
-     .choices = "here|job|vm",
+     .choices = "here|job",
      .offset = offsetof(struct stage_settings, via),
-     .help = "who copies: this machine (here); job and vm come with `ferry deploy`"},
+     .help = "who copies: this machine (here), or tasks of Cloud Run beside the bucket (job), which cost a "
+             "little"},
+};
+
+static const struct option job_options[] = {
+    {.name = "image",
+     .type = OPTION_TEXT,
+     .argument = "IMAGE",
+     .offset = offsetof(struct stage_settings, image),
+     .help = "what the tasks run, as `ferry image push` has put it: REGISTRY/REPOSITORY[:TAG]"},
+    {.name = "tasks",
+     .type = OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = 100,
+     .offset = offsetof(struct stage_settings, tasks),
+     .help = "how many share the files; as many as there are large files, 8 at most, unless told"},
+    {.name = "project",
+     .type = OPTION_TEXT,
+     .argument = "PROJECT",
+     .offset = offsetof(struct stage_settings, project),
+     .help = "whose job it is; gcloud's unless told"},
+    {.name = "region",
+     .type = OPTION_TEXT,
+     .argument = "REGION",
+     .offset = offsetof(struct stage_settings, region),
+     .help = "where it runs; the bucket's region unless told"},
+    {.name = "service-account",
+     .type = OPTION_TEXT,
+     .argument = "ACCOUNT",
+     .offset = offsetof(struct stage_settings, service_account),
+     .help = "who the tasks are, to the bucket; the project's default account unless told"},
+    {.name = "token-secret",
+     .type = OPTION_TEXT,
+     .argument = "NAME",
+     .offset = offsetof(struct stage_settings, token_secret),
+     .help = "secret of Secret Manager that holds the HF_TOKEN for gated and private models"},
 };
 
 /* --- what is asked for --- */
@@ -457,6 +493,26 @@ bool stage_copy(struct stage *s, struct err *e)
     return try_reading(s, e) && copy_with_journal(s, e);
 }
 
+static bool print_via(const struct stage *s, struct err *e)
+{
+    char time[HUMAN_TEXT];
+    if (s->settings.copy.json)
+        return print_json(result_json(s, false), e);
+    print_left_out(s);
+    print_left_over(s);
+    printf("%s is staged completely in %s: %s by %d task%s, which are gone\n", version_of(s),
+           place_uri(&s->target, s->prefix, s->arena), human_seconds(s->seconds, time), s->tasks,
+           human_plural((uint64_t)s->tasks));
+    return true;
+}
+
+static bool run_via(struct stage *s, struct err *e)
+{
+    bool done;
+    return try_reading(s, e) && (s->settings.copy.dry_run || make_way(s, e)) && stage_via_job(s, &done, e) &&
+           (!done || print_via(s, e));
+}
+
 bool stage_run(struct stage *s, struct err *e)
 {
     bool complete;
@@ -466,26 +522,29 @@ bool stage_run(struct stage *s, struct err *e)
         return false;
     if (complete)
         return print_complete(s, e);
+    if (s->settings.via == VIA_JOB)
+        return run_via(s, e);
     if (s->settings.copy.dry_run)
         return plan(s, e);
     if (s->tasks > 1 && !stage_share_has_work(s, s->task))
         return print_idle(s, e);
-    return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e) && print_result(s, e);
+    if (!try_reading(s, e) || !make_way(s, e))
+        return false;
+    stage_print_hint(s);
+    return copy_with_journal(s, e) && print_result(s, e);
 }
 
 static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)
 {
     const struct stage_settings *settings = &s->settings;
-    if (settings->via != VIA_HERE)
-        return err_set(e, ERR_USAGE,
-                       "--via job and --via vm come with `ferry deploy`; this version copies from "
-                       "here: leave --via out");
     if (o->count < (settings->check ? 1 : 2))
         return err_set(e, ERR_USAGE, "which model, to where? usage: ferry stage %s", c->synopsis);
     if (settings->deep && !settings->check)
         return err_set(e, ERR_USAGE, "--deep goes with --check");
     if (!stage_share_read(s, e))
         return false;
+    if (settings->via != VIA_JOB && (settings->image || settings->tasks || settings->token_secret))
+        return err_set(e, ERR_USAGE, "--image, --tasks and --token-secret go with --via job");
     if (o->count == 2 && !open_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
@@ -516,7 +575,10 @@ static bool run_stage(const struct command *c, char **args, int count, struct er
 
 static const struct option_group stage_group = {"Options", stage_options,
                                                 sizeof stage_options / sizeof *stage_options};
-static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group, NULL};
+static const struct option_group job_group = {"With --via job", job_options,
+                                              sizeof job_options / sizeof *job_options};
+static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group,
+                                                          &job_group, NULL};
 
 static const char *const stage_examples[] = {
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio",
@@ -525,6 +587,10 @@ static const char *const stage_examples[] = {
     "half the bytes to store, to load and to read for each token",
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct ~/models/qwen2-audio --dry-run",
     "into a folder here; says what would be copied",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio --via job --image "
+    "REGION-docker.pkg.dev/P/R/ferry",
+    "where the way from here is slow: by tasks of Cloud Run beside the bucket, after time and cost are "
+    "agreed to",
     "ferry stage --check gs://my-models/qwen2-audio",
     "is it all there?",
     NULL,

@@ -17,6 +17,8 @@ struct stage_settings {
     struct text_list include, exclude;
     bool check, deep, yes;
     int via;
+    const char *image, *project, *region, *service_account, *token_secret; /* of --via job */
+    int tasks;                                                             /* 0: chosen */
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
     int to;     /* of pack: PACK_TO_FOLDER, PACK_TO_GGUF */
 };
@@ -122,6 +124,19 @@ char *stage_journal_source(const struct stage *s, int task);
 /* Lists the target again. Whether all that falls to other tasks is there; their files are certified then. */
 bool stage_share_all(struct stage *s, bool *all, struct err *e);
 bool stage_share_clean(struct stage *s, struct err *e); /* the copies of all journals go */
+
+/* --- stage_via.c --- */
+
+/* After stage_look: tasks of Cloud Run do it, when somebody has agreed. *done: it is staged, and s->seconds
+ * says how long that took; else it was a dry run. */
+bool stage_via_job(struct stage *s, bool *done, struct err *e);
+
+/* What so many bytes, of which the largest file has so many, take from here and by so many tasks: one line.
+ */
+enum { STAGE_HINT = 300 };
+const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT]);
+/* Says so on stderr of a copy that this machine is about to begin, when it is large. */
+void stage_print_hint(const struct stage *s);
 
 /* --- stage_manifest.c --- */
 

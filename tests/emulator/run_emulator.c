@@ -65,6 +65,7 @@ static void make_words(const struct emulator *m, struct words *w)
     add(w, "--faults", o->faults);
     add(w, "--bucket", o->bucket);
     add(w, "--public-key", o->public_key);
+    add(w, "--program", o->program);
 }
 
 /* The line it prints when it answers. */
@@ -182,6 +183,7 @@ void emulator_setenv(const struct emulator *m)
     mkdir(home, 0700);
     setenv("FERRY_ENDPOINT_STORAGE", emulator_url(m), 1);
     setenv("FERRY_ENDPOINT_OAUTH2", emulator_url(m), 1);
+    setenv("FERRY_ENDPOINT_RUN", emulator_url(m), 1);
     setenv("HF_ENDPOINT", emulator_url(m), 1);
     setenv("GCE_METADATA_HOST", host, 1);
     setenv("FERRY_ACCESS_TOKEN", EMULATOR_TOKEN, 1);
