@@ -134,5 +134,6 @@ bool model_texts_write(const char *folder, const char *tokenizer, const struct m
     if (!shape->text_only &&
         !write_file(folder, "preprocessor_config.json", preprocessor_config, strlen(preprocessor_config), e))
         return false;
-    return copy_tokenizer(tokenizer, folder, e) && model_config_read(c, folder, e);
+    const struct file_source files = file_source_folder(folder);
+    return copy_tokenizer(tokenizer, folder, e) && model_config_read(c, &files, e);
 }

@@ -5,10 +5,10 @@
 #include "net/http.h"
 #include "net/sse.h"
 #include "options.h"
+#include "questions.h"
 #include "rows.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +17,9 @@
 
 enum {
     MAX_CLIENTS = 1024,
-    MAX_ANSWERS = 1 << 18,   /* over all clients */
-    MAX_EVENT = 1 << 20,     /* bytes */
-    MAX_SECONDS = 86400,     /* of a run */
-    WAV_RATE = 16000,        /* Hz */
-    WAV_HEADER = 44,         /* bytes */
-    QUESTION_ROOM = 4 << 20, /* bytes of a request's body */
+    MAX_ANSWERS = 1 << 18, /* over all clients */
+    MAX_EVENT = 1 << 20,   /* bytes */
+    MAX_SECONDS = 86400,   /* of a run */
 };
 
 static const char usage[] = //
@@ -39,10 +36,7 @@ struct options {
 };
 
 /* What clients ask, in turns. */
-static const struct {
-    const char *text;
-    double audio_seconds; /* 0: text alone */
-} kinds[] = {
+static const struct question kinds[] = {
     {"What is a cold start?", 0},
     {"What is said here?", 1},
     {"Tell me, in as many words as you like, how a ferry crosses a river that is wider than it is deep.", 0},
@@ -74,78 +68,6 @@ struct client {
     struct load *load;
     int index, requests;
 };
-
-/* ---- what is asked ---- */
-
-static void put_le(unsigned char *to, uint32_t value, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        to[i] = (unsigned char)(value >> (8 * i));
-}
-
-/* A 16-bit mono wav file of a 440 Hz tone. malloc'ed. */
-static unsigned char *make_wav(double seconds, size_t *size)
-{
-    uint32_t samples = (uint32_t)(seconds * WAV_RATE), data = samples * 2;
-    unsigned char *wav = calloc(WAV_HEADER + data, 1);
-    if (!wav)
-        return NULL;
-    memcpy(wav, "RIFF....WAVEfmt ", 16);
-    memcpy(wav + 36, "data", 4);
-    const struct {
-        int at, bytes;
-        uint32_t value;
-    } fields[] = {{4, 4, 36 + data},     {16, 4, 16}, {20, 2, 1},  {22, 2, 1},   {24, 4, WAV_RATE},
-                  {28, 4, WAV_RATE * 2}, {32, 2, 2},  {34, 2, 16}, {40, 4, data}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        put_le(wav + fields[i].at, fields[i].value, fields[i].bytes);
-    for (uint32_t i = 0; i < samples; i++)
-        put_le(wav + WAV_HEADER + 2 * i, (uint32_t)(int)(8000 * sin(i * 440 * 6.283185 / WAV_RATE)), 2);
-    *size = WAV_HEADER + data;
-    return wav;
-}
-
-/* Base64 (RFC 4648) at out, with a NUL behind it; returns its length. */
-static size_t put_base64(char *out, const unsigned char *bytes, size_t size)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t n = 0;
-    for (size_t i = 0; i < size; i += 3) {
-        uint32_t v = (uint32_t)bytes[i] << 16 | (i + 1 < size ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                     (i + 2 < size ? bytes[i + 2] : 0);
-        for (size_t k = 0; k < 4; k++)
-            out[n++] = i + k > size ? '=' : digits[v >> (18 - 6 * k) & 63];
-    }
-    out[n] = '\0';
-    return n;
-}
-
-/* The body of a request of that kind. malloc'ed; NULL without memory. */
-static char *make_body(int kind, const char *model, int max_tokens)
-{
-    size_t wav_size = 0, at = 0;
-    char *body = malloc(QUESTION_ROOM);
-    unsigned char *wav =
-        kinds[kind].audio_seconds > 0 ? make_wav(kinds[kind].audio_seconds, &wav_size) : NULL;
-    if (!body || (kinds[kind].audio_seconds > 0 && !wav)) {
-        free(body);
-        free(wav);
-        return NULL;
-    }
-    at += (size_t)sprintf(body + at,
-                          "{\"model\":\"%s\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-                          "\"max_tokens\":%d,\"messages\":[{\"role\":\"user\",\"content\":[",
-                          model, max_tokens);
-    if (wav) {
-        at += (size_t)sprintf(body + at,
-                              "{\"type\":\"input_audio\",\"input_audio\":{\"format\":\"wav\",\"data\":\"");
-        at += put_base64(body + at, wav, wav_size);
-        at += (size_t)sprintf(body + at, "\"}},");
-    }
-    sprintf(body + at, "{\"type\":\"text\",\"text\":\"%s\"}]}]}", kinds[kind].text);
-    free(wav);
-    return body;
-}
 
 struct text {
     char bytes[4096];
@@ -387,7 +309,7 @@ static bool prepare(struct load *l, const struct options *o, struct err *e)
     l->locked.answers = calloc(MAX_ANSWERS, sizeof *l->locked.answers);
     ok = l->locked.answers != NULL;
     for (int i = 0; i < KINDS; i++)
-        ok = (l->bodies[i] = make_body(i, model, o->max_tokens)) != NULL && ok;
+        ok = (l->bodies[i] = question_body(&kinds[i], model, o->max_tokens, true)) != NULL && ok;
     return ok || err_set(e, ERR_MEMORY, "no memory for the requests");
 }
 

@@ -232,11 +232,12 @@ static bool show_encode(const struct rows *rows, const struct tokenizer *t, cons
 static bool show_load(const struct rows *rows, const char *folder, int vocab, struct tokenizer **out,
                       struct err *e)
 {
+    const struct file_source files = file_source_folder(folder);
     double best = INFINITY;
     for (int i = 0; i < ROUNDS; i++) {
         tokenizer_free(*out);
         double begin = clock_ms();
-        *out = tokenizer_new(folder, vocab, e);
+        *out = tokenizer_new(&files, vocab, e);
         if (!*out)
             return false;
         double took = clock_ms() - begin;

@@ -173,7 +173,7 @@ struct attempt {
     struct token_source *tokens; /* NULL: no bearer */
     char token[TOKEN_MAX_BYTES];
     bool renewed; /* a 401 was answered already */
-    int sent;     /* requests that went out */
+    int sent;     /* requests that went out, those that libcurl sent again by itself among them */
 };
 
 /* A place for one more header. */
@@ -209,8 +209,9 @@ static bool send_once(struct attempt *t, struct http_reply *r, struct err *e)
         *r = (struct http_reply){0};
         if (t->tokens && !token_get(t->tokens, t->token, e))
             return false;
-        t->sent++;
-        if (!http_send(t->c->http, &t->q, r, e))
+        bool answered = http_send(t->c->http, &t->q, r, e);
+        t->sent += 1 + r->resent;
+        if (!answered)
             return false;
         if (r->status != 401 || !t->tokens || t->renewed || !token_refused(t->tokens, t->token))
             return true;
@@ -228,7 +229,7 @@ static bool may_repeat(const struct attempt *t, bool sent, const struct http_rep
 
 static bool send_until(struct attempt *t, struct body *body, struct http_reply *r, struct err *e)
 {
-    struct retry retry = {.policy = t->c->policy, .stop = t->q.stop};
+    struct retry retry = retry_start(t->c->policy, t->c->http, t->q.stop);
     bool ok;
 
     for (;;) {
@@ -252,6 +253,8 @@ static bool call(struct cloud *c, const struct http_request *q, int flags, struc
 {
     struct attempt t = {.c = c, .q = *q, .flags = flags};
     struct err unheard = {0};
+    if (t.q.stall_seconds == 0)
+        t.q.stall_seconds = CLOUD_STALL_SECONDS;
     if (!e)
         e = &unheard; /* retry_wanted looks at the kind */
     *r = (struct http_reply){0};

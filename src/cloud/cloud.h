@@ -43,6 +43,8 @@ enum cloud_flags {
     CLOUD_ONE_TRY = 16,   /* the caller has a loop of its own (cloud_retry); a 401 is still answered */
 };
 
+enum { CLOUD_STALL_SECONDS = 60 }; /* for which nothing moves, when the request does not say */
+
 /* False with *e set when no answer or (without CLOUD_ANY_STATUS) none of 2xx came: cloud_explain. A call that
  * is not idempotent is tried again only after a 429, which nobody has acted on. With on_data the caller must
  * bear hearing a body from its start again, or pass CLOUD_ONE_TRY. */
@@ -57,8 +59,8 @@ json_t *cloud_json(struct cloud *c, const struct http_request *q, int flags, str
 /* What an answer that is not 2xx means, in one line: Google's own message (JSON and XML bodies), and for what
  * people stumble over its cause and the next step: a closed billing account (also of somebody else's
  * project), a missing permission, an API that is not enabled, a rate limit. Kinds: 401 ERR_AUTH, 403
- * ERR_AUTH, 404 ERR_NOT_FOUND, 409 and 412 ERR_BUSY, 429 and 5xx ERR_TRANSIENT, else ERR_USAGE. Always false.
- */
+ * ERR_AUTH, 404 ERR_NOT_FOUND, 409 and 412 ERR_BUSY, 429 and 5xx ERR_TRANSIENT, 400 because of a checksum
+ * ERR_CORRUPT, else ERR_USAGE. Always false. */
 bool cloud_explain(const struct http_reply *r, struct err *e);
 
 /* The same of an operation that failed: google.rpc.Status, {"code":9,"message":"…","details":[…]}. */

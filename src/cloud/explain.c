@@ -119,10 +119,19 @@ static void advise(int status, const struct problem *p, char *out, size_t room)
     snprintf(out, room, "%s", advice_for(status, p->reason, p->message));
 }
 
+/* Bytes that changed on the way: the XML API's code, and the JSON API's words (its reason is only "invalid").
+ */
+static bool is_bad_digest(const struct problem *p)
+{
+    return strcmp(p->reason, "BadDigest") == 0 || strstr(p->message, "match calculated CRC32C");
+}
+
 static enum err_kind kind_of(int status, const struct problem *p)
 {
     bool rate = strcasestr(p->reason, "rateLimitExceeded") || strcmp(p->reason, "RATE_LIMIT_EXCEEDED") == 0;
     switch (status) {
+    case 400:
+        return is_bad_digest(p) ? ERR_CORRUPT : ERR_USAGE;
     case 401:
         return ERR_AUTH;
     case 403:

@@ -16,6 +16,11 @@
 
 enum { ARENA_BYTES = 64 << 10, MAX_LISTING_BYTES = 64 << 20, MAX_HOPS = 5, MAX_RENEWALS = 4 };
 
+enum {
+    ASK_STALL_SECONDS = 60,
+    READ_STALL_SECONDS = 30, /* bytes that do not come: another connection may bring them */
+};
+
 struct hub {
     struct http *http;
     struct arena *arena;
@@ -150,7 +155,7 @@ static bool check_online(const struct hub *h, struct err *e)
 static bool send_retrying(struct hub *h, const struct http_request *q, struct body *b, struct http_reply *r,
                           struct err *e)
 {
-    struct retry retry = {.policy = h->policy, .stop = q->stop};
+    struct retry retry = retry_start(h->policy, h->http, q->stop);
     bool ok;
     do {
         if (b)
@@ -202,6 +207,7 @@ static bool get_listing(struct hub *h, char url[LINK_ROOM], struct body *b, stru
                                  .url = url,
                                  .accept = "application/json",
                                  .bearer = bearer_for(h, url),
+                                 .stall_seconds = ASK_STALL_SECONDS,
                                  .on_data = body_take,
                                  .arg = b};
         if (!send_retrying(h, &q, b, r, e))
@@ -306,8 +312,11 @@ static bool resolve(void *arg, char url[LINK_ROOM], struct err *e)
     if (n >= LINK_ROOM)
         return err_set(e, ERR_LIMIT, "the file's name is too long");
     for (int hop = 0; hop <= MAX_HOPS; hop++) {
-        struct http_request head = {
-            .method = "HEAD", .url = url, .bearer = bearer_for(w->h, url), .stop = w->stop};
+        struct http_request head = {.method = "HEAD",
+                                    .url = url,
+                                    .bearer = bearer_for(w->h, url),
+                                    .stall_seconds = ASK_STALL_SECONDS,
+                                    .stop = w->stop};
         if (!send_retrying(w->h, &head, NULL, &r, e))
             return false;
         if (r.status != 200 && !is_redirect(&r))
@@ -384,8 +393,10 @@ static bool read_some(struct reading *x, struct err *e)
 {
     char url[LINK_ROOM];
     struct http_reply r;
-    struct http_request q = {
-        .method = "GET", .stop = x->w.stop, .headers = {{"Accept-Encoding", "identity"}}};
+    struct http_request q = {.method = "GET",
+                             .stall_seconds = READ_STALL_SECONDS,
+                             .stop = x->w.stop,
+                             .headers = {{"Accept-Encoding", "identity"}}};
     if (!links_get(x->w.h->links, x->key, resolve, &x->w, url, e))
         return false;
     q.url = url;
@@ -405,7 +416,7 @@ bool hub_read(struct hub *h, const struct hub_repo *r, const struct hub_file *f,
     struct err unheard = {0};
     struct reading x = {.w = {h, r, f, stop},
                         .g = {.offset = offset, .size = size, .into = into},
-                        .retry = {.policy = h->policy, .stop = stop},
+                        .retry = retry_start(h->policy, h->http, stop),
                         .key = key};
     e = e ? e : &unheard;
     if (snprintf(key, sizeof key, "%s@%s/%s", r->name, r->commit, f->path) >= (int)sizeof key)
@@ -415,5 +426,7 @@ bool hub_read(struct hub *h, const struct hub_repo *r, const struct hub_file *f,
     bool ok = check_online(h, e);
     while (ok && x.g.got < x.g.size)
         ok = read_some(&x, e);
+    if (!ok && x.retry.tries > 1)
+        err_wrap(e, "after %d tries", x.retry.tries);
     return ok || err_wrap(e, "hf://%s/%s", r->name, f->path);
 }

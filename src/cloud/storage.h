@@ -72,9 +72,25 @@ bool storage_put(struct cloud *c, const struct storage_put *p, struct arena *a, 
 bool storage_delete(struct cloud *c, const char *bucket, const char *name, int64_t if_generation,
                     struct err *e);
 
-/* Copies inside Cloud Storage (rewriteTo until done). */
-bool storage_copy(struct cloud *c, const char *from_bucket, const char *from, const char *bucket,
-                  const char *name, struct arena *a, struct object *out, struct err *e);
+/* A copy that Cloud Storage makes itself ("rewrite"), of that generation of `from`, compared with its size
+ * and crc32c: what differs is deleted again, ERR_CORRUPT. Between places it takes several calls; each moves
+ * it on, and *at (zeroed at first) knows how far it is, for a week and in another process too. A source that
+ * was replaced is ERR_NOT_FOUND. */
+enum { REWRITE_TOKEN_BYTES = 2048 };
+struct storage_rewrite {
+    const char *from_bucket;
+    const struct object *from; /* its name, size, generation and crc32c count */
+    const char *bucket, *name;
+    int64_t if_generation; /* of what stands there */
+    const volatile sig_atomic_t *stop;
+};
+struct rewrite_state {
+    char token[REWRITE_TOKEN_BYTES];
+    uint64_t rewritten;
+    bool done; /* the object is there: *out */
+};
+bool storage_rewrite(struct cloud *c, const struct storage_rewrite *w, struct rewrite_state *at,
+                     struct arena *a, struct object *out, struct err *e);
 
 /* --- XML multipart: parts in any order, at any time, by several threads --- */
 
@@ -122,6 +138,7 @@ bool resumable_cancel(struct cloud *c, const char *session, struct err *e);
 /* The bucket as JSON (storage-v1 "Bucket"); NULL with *e set. */
 json_t *bucket_get(struct cloud *c, const char *bucket, struct err *e);
 json_t *bucket_create(struct cloud *c, const char *project, const json_t *body, struct err *e);
+/* A 412 after a try whose answer was lost is success when the bucket is as body wants it. */
 json_t *bucket_patch(struct cloud *c, const char *bucket, int64_t if_metageneration, const json_t *body,
                      struct err *e);
 

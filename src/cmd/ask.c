@@ -1,12 +1,16 @@
 /* ask.c: `ferry ask`, its command line. */
 #include "cmd/ask.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/interrupt.h"
+#include "cmd/model_source.h"
 #include "cmd/service_client.h"
+#include "cmd/service_name.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static const struct option ask_options[] = {
@@ -93,17 +97,45 @@ static bool read_question(struct ask *q, const char *operand, struct arena *a, s
     return true;
 }
 
-/* Until the model is there Ctrl-C ends the process as it always does. */
-static bool ask_folder(struct ask *q, struct answer *out, struct err *e)
+/* The weights on their way, on a thread of their own. */
+struct bringing {
+    struct model_source *source;
+    pthread_t thread;
+};
+
+static void *bring(void *arg)
+{
+    struct bringing *b = arg;
+    struct err e = {0};
+    model_source_bring(b->source, &e); /* who needs what does not come is told by the arrival */
+    return NULL;
+}
+
+static bool ask_opened(struct ask *q, struct loaded_model *m, struct model_source *source, struct answer *out,
+                       struct err *e)
 {
     const struct ask_settings *s = &q->settings;
-    struct loaded_model m = {0};
-
-    if (!engine_load(&m, q->target, &s->engine, 1, e))
-        return false;
+    struct bringing b = {.source = source};
+    if (pthread_create(&b.thread, NULL, bring, &b) != 0)
+        return err_set(e, ERR_MEMORY, "cannot start the thread that loads the model");
     q->stop = interrupt_watch();
-    bool ok = answer_open(out, s->json, s->stats, e) && ask_model(q, &m, out, e) && answer_end(out, e);
+    bool ok = answer_open(out, s->json, s->stats, e) && ask_model(q, m, out, e) && answer_end(out, e);
+    model_source_stop(source); /* what no answer needed need not come */
+    pthread_join(b.thread, NULL);
+    return ok;
+}
+
+/* Until the engine stands Ctrl-C ends the process as it always does. */
+static bool ask_here(struct ask *q, struct answer *out, struct err *e)
+{
+    struct loaded_model m = {0};
+    struct arrival *arrival = arrival_new(clock_ms(), e);
+    struct model_source *source = arrival ? model_source_new(q->target, arrival, e) : NULL;
+    bool ok = source && model_source_open(source, &m, &q->settings.engine, 1, e) &&
+              ask_opened(q, &m, source, out, e);
     loaded_model_close(&m);
+    model_source_free(source);
+    arrival_free(arrival);
     return ok;
 }
 
@@ -114,6 +146,17 @@ static bool ask_service(struct ask *q, struct arena *a, struct answer *out, stru
     return answer_open(out, s->json, s->stats, e) && ask_url(q, a, out, e) && answer_end(out, e);
 }
 
+/* A service's name becomes its address, and its key the one that is sent. */
+static bool find_service(struct ask *q, struct arena *a, struct err *e)
+{
+    struct target_service s;
+    enum service_found found = service_find(q->target, a, &s, e);
+    if (found != SERVICE_FOUND)
+        return found == SERVICE_NONE;
+    q->target = s.url;
+    return service_key(&s, q->settings.api_key, a, &q->settings.api_key, e);
+}
+
 static bool ask(struct ask *q, const char *operand, struct arena *a, struct err *e)
 {
     struct answer answer = {0};
@@ -121,9 +164,9 @@ static bool ask(struct ask *q, const char *operand, struct arena *a, struct err 
     if (!operand && q->settings.audio.count == 0)
         return err_set(e, ERR_USAGE,
                        "what is the question? put it behind %s, or give a recording with --audio", q->target);
-    if (!read_question(q, operand, a, e) || !read_audio(q, a, e))
+    if (!read_question(q, operand, a, e) || !read_audio(q, a, e) || !find_service(q, a, e))
         return false;
-    bool ok = service_is_url(q->target) ? ask_service(q, a, &answer, e) : ask_folder(q, &answer, e);
+    bool ok = service_is_url(q->target) ? ask_service(q, a, &answer, e) : ask_here(q, &answer, e);
     answer_close(&answer);
     return ok;
 }
@@ -158,6 +201,8 @@ static const struct option_group *const ask_groups[] = {&ask_group, &engine_grou
 static const char *const ask_examples[] = {
     "ferry ask http://localhost:8080 --audio question.wav",
     "a service, a spoken question",
+    "ferry ask demo \"How many digits?\" --audio samples/digits-en.wav",
+    "a service by the name it was deployed under",
     "ferry ask ~/models/Qwen2-Audio-7B-Instruct --audio call.mp3 \"What does the caller want?\"",
     "a model folder, without a service",
     "git log -5 | ferry ask https://ferry.example.org -s \"Summarize.\" -",
@@ -167,13 +212,13 @@ static const char *const ask_examples[] = {
 
 const struct command command_ask = {
     .name = "ask",
-    .synopsis = "FOLDER|URL [QUESTION] [--audio FILE] [options]",
+    .synopsis = "FOLDER|URI|NAME|URL [QUESTION] [--audio FILE] [options]",
     .summary = "ask one question, in writing or by voice",
-    .about = "Asks a service (URL) or a model folder, which is then loaded and computed in this process, and "
-             "prints "
-             "the answer as it comes. A QUESTION of - is read from stdin. At a terminal the time to the "
-             "first text "
-             "and the tokens per second follow on stderr. The options under Engine are for a folder.",
+    .about =
+        "Asks a service (its URL, or NAME of `ferry deploy`), or a model in a folder, a bucket (gs://…) or on "
+        "the hub (hf://…), which is then loaded and computed in this process, and prints the answer as it "
+        "comes. A QUESTION of - is read from stdin. At a terminal the time to the first text and the tokens "
+        "per second follow on stderr. The options under Engine are for a model.",
     .examples = ask_examples,
     .groups = ask_groups,
     .max_operands = 2,

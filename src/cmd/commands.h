@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 extern const struct command command_serve, command_exec, command_ask, command_help;
-extern const struct command command_stage, command_pack, command_bucket, command_config;
+extern const struct command command_plan, command_stage, command_pack, command_bucket, command_config;
+extern const struct command command_deploy, command_status, command_logs, command_down, command_image;
 extern const struct command command_cp, command_ls, command_cat, command_rm;
 
 /* The n-th command, NULL behind the last. */
@@ -18,6 +19,8 @@ const struct command *command_find(const char *name, struct err *e);
 
 void help_overview(FILE *out);                         /* ferry --help */
 void help_command(FILE *out, const struct command *c); /* ferry COMMAND --help */
-void help_man(FILE *out);                              /* the man page, in troff's man macros */
+enum shell { SHELL_BASH, SHELL_ZSH, SHELL_FISH };
+void help_completion(FILE *out, enum shell shell); /* what it completes after `ferry`, as its own script */
+void help_man(FILE *out);                          /* the man page, in troff's man macros */
 
 #endif

@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/config_source.h"
 #include "cmd/service_client.h"
+#include "cmd/service_name.h"
 
 #include <string.h>
 
@@ -87,6 +88,23 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* A service's name becomes what is asked or changed: the object that it reads, or itself for what it has in
+ * force. One that sleeps is not woken for that. NULL with *e set. */
+static const char *find_target(struct config_run *c, const struct verb *v, const char *target, struct err *e)
+{
+    struct target_service s;
+    enum service_found found = service_find(target, c->arena, &s, e);
+    if (found != SERVICE_FOUND)
+        return found == SERVICE_NONE ? target : NULL;
+    if (v->run == get && s.state && strcmp(s.state, "awake") == 0)
+        return service_key(&s, c->settings.api_key, c->arena, &c->settings.api_key, e) ? s.url : NULL;
+    if (!s.config)
+        err_set(e, ERR_NOT_FOUND,
+                "%s has no live configuration; `ferry deploy %s … --config URI` gives it one", s.name,
+                s.name);
+    return s.config;
+}
+
 static bool open_object(struct config_run *c, const char *target, struct err *e)
 {
     struct uri u;
@@ -138,7 +156,10 @@ static bool run_config(const struct command *command, char **args, int count, st
     if (!check_options(&c.settings, v, e))
         return false;
     c.arena = arena_new(ARENA_BYTES);
-    bool ok = c.arena ? run_verb(&c, v, o.items[1], &w, e) : err_set(e, ERR_MEMORY, "no memory");
+    const char *target = c.arena ? find_target(&c, v, o.items[1], e) : NULL;
+    if (!c.arena)
+        err_set(e, ERR_MEMORY, "no memory");
+    bool ok = target && run_verb(&c, v, target, &w, e);
     stores_free(c.stores);
     arena_free(c.arena);
     return ok;
@@ -164,7 +185,7 @@ static const char *const config_examples[] = {
 
 const struct command command_config = {
     .name = "config",
-    .synopsis = "get|set|history|rollback URI|URL [KEY=VALUE…|N|GENERATION] [options]",
+    .synopsis = "get|set|history|rollback NAME|URI|URL [KEY=VALUE…|N|GENERATION] [options]",
     .summary = "change a service's prompt and sampling while it runs",
     .about =
         "A service that was started with --config URI (or FERRY_CONFIG) takes its system prompt and sampling "
@@ -185,7 +206,8 @@ const struct command command_config = {
         "set changes fields and writes only what a service would take, and only over what it has read: when "
         "somebody else was quicker it says so. What is replaced is kept under URI.history/. rollback writes "
         "an earlier version anew: number N of history (1, the one before, unless told) or a generation. URL "
-        "is a service's address; set, history and rollback then go to the object that it reads.",
+        "is a service's address, NAME one of `ferry deploy`; set, history and rollback then go to the object "
+        "that it reads.",
     .examples = config_examples,
     .groups = config_groups,
     .max_operands = OPERANDS_ANY,

@@ -50,13 +50,20 @@ struct copy_outcome copying_outcome(const struct transfer *t)
     return o;
 }
 
-static void list_failures(const struct transfer *t)
+/* The trouble is with the place or the way to it, and the file has no part in it. */
+static bool is_the_places(enum err_kind kind)
+{
+    return kind == ERR_TRANSIENT || kind == ERR_AUTH || kind == ERR_IO || kind == ERR_CORRUPT;
+}
+
+/* All but those that are like the first, which is told for them. */
+static void list_failures(const struct transfer *t, enum err_kind first)
 {
     enum { MOST = 20 };
     int failed = 0;
     for (int i = 0; i < transfer_count(t); i++) {
         const struct transfer_file *f = transfer_at(t, i);
-        if (f->state != TRANSFER_FAILED)
+        if (f->state != TRANSFER_FAILED || (f->problem && f->problem->kind == first && is_the_places(first)))
             continue;
         if (failed++ < MOST)
             fprintf(stderr, "%s\n", f->problem ? f->problem->text : f->name);
@@ -74,17 +81,26 @@ static bool say_how_to_go_on(const struct copying *c, struct transfer *t, struct
                    human_bytes(p.bytes_done, done), human_bytes(p.bytes_total, total), c->again);
 }
 
+/* Behind what went wrong and may be over by then. */
+static bool add_next_step(const struct copying *c, struct err *e)
+{
+    struct err what = *e;
+    if (!is_the_places(e->kind) && e->kind != ERR_BUSY)
+        return false;
+    return err_set(e, what.kind, "%.*s; to go on: %s", (int)sizeof what.text - 250, what.text, c->again);
+}
+
 /* One file that failed is the error itself; of several the first, behind how many there are. */
 static bool explain(const struct copying *c, struct transfer *t, struct err *e)
 {
     struct copy_outcome o = copying_outcome(t);
     if (e->kind == ERR_CANCELLED || stop_wanted(c->stop))
         return say_how_to_go_on(c, t, e);
-    if (o.failed <= 1)
-        return false;
-    list_failures(t);
-    return err_wrap(e, "%d of %d files failed, what was copied stays; the first", o.failed,
-                    transfer_count(t));
+    if (o.failed > 1) {
+        list_failures(t, e->kind);
+        err_wrap(e, "%d of %d files failed, what was copied stays; the first", o.failed, transfer_count(t));
+    }
+    return add_next_step(c, e);
 }
 
 bool copying_run(struct copying *c, struct transfer *t, struct err *e)

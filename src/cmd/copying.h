@@ -30,8 +30,8 @@ struct copy_outcome {
     uint64_t bytes_moved;
 };
 
-/* transfer_run with the display. False with *e set: stopped, with the command that goes on; or files failed,
- * each then has its line on stderr. */
+/* transfer_run with the display. False with *e set: stopped, or files failed, and the command that goes on.
+ * Files whose trouble is another than the first one's, or is their own, have a line each on stderr. */
 bool copying_run(struct copying *c, struct transfer *t, struct err *e);
 struct copy_outcome copying_outcome(const struct transfer *t);
 

@@ -51,8 +51,8 @@ struct cp {
     struct sources sources;
     struct place target;
     struct copy_target name;
-    const char **names; /* [sources.count], of the targets */
-    const char *again;
+    const char **names;        /* [sources.count], of the targets */
+    const char *again, *typed; /* the command that goes on; sources and current folder, for the journal */
 };
 
 /* --- targets --- */
@@ -73,12 +73,9 @@ static bool check_local_target(struct cp *c, const char *text, struct err *e)
     return true;
 }
 
-static bool check_target(struct cp *c, const char *text, struct err *e)
+static bool check_bucket_target(struct cp *c, struct err *e)
 {
     bool exists;
-    c->name.path = c->target.path;
-    if (c->target.uri.scheme == URI_LOCAL)
-        return check_local_target(c, text, e);
     c->name.folder = c->target.uri.folder || c->sources.things > 1;
     if (c->name.folder)
         return true;
@@ -86,6 +83,19 @@ static bool check_target(struct cp *c, const char *text, struct err *e)
         return false;
     c->name.folder = exists;
     return true;
+}
+
+static bool check_target(struct cp *c, const char *text, struct err *e)
+{
+    c->name.path = c->target.path;
+    return c->target.uri.scheme == URI_LOCAL ? check_local_target(c, text, e) : check_bucket_target(c, e);
+}
+
+/* The folder that is there was begun by a run of this command that took it for the copy's new name. */
+static bool is_begun_under_its_name(const struct cp *c, const char *text)
+{
+    bool one_folder = c->sources.things == 1 && c->sources.count && *c->sources.items[0].below;
+    return c->name.folder && !c->target.uri.folder && one_folder && journal_exists(c->typed, text);
 }
 
 /* Where the bytes would be written is where they are read. */
@@ -96,8 +106,8 @@ static bool same_file(const struct cp *c, const struct source *s, const char *na
         return false;
     if (c->target.uri.scheme != URI_LOCAL)
         return strcmp(s->entry.name, name) == 0;
-    return stat(s->entry.name, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return stat(name, &a) == 0 && stat(s->entry.name, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino; /* mostly the first is not there */
 }
 
 static bool check_name(const struct cp *c, const struct source *s, const char *name, struct err *e)
@@ -220,6 +230,7 @@ static bool copy(struct cp *c, struct journal *journal, bool *started, struct er
                                  .journal = journal,
                                  .skip_existing = c->settings.no_clobber,
                                  .stop = run.stop};
+    stores_wind_down(c->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     *started = t && add_jobs(c, t, e);
     bool ok = *started && copying_run(&run, t, e) && report(c, &run, t, e);
@@ -236,16 +247,24 @@ static bool plan(const struct cp *c, struct err *e)
     return ok;
 }
 
-/* The journal is named after what was typed: the same sources and target go on where they stopped. */
-static bool copy_with_journal(struct cp *c, char **texts, int count, struct err *e)
+static bool note_typed(struct cp *c, char **texts, int count, struct err *e)
 {
     char folder[4096];
     if (!getcwd(folder, sizeof folder))
         return err_errno(e, "cannot tell the current folder");
-    char *sources = command_again(c->arena, folder, texts, count - 1);
-    struct journal *j = sources ? journal_open(sources, texts[count - 1], e) : NULL;
-    if (!sources)
+    c->typed = command_again(c->arena, folder, texts, count - 1);
+    return c->typed || err_set(e, ERR_MEMORY, "no memory");
+}
+
+/* The journal is named after what was typed, and how the target was taken: the same command goes on where it
+ * stopped. */
+static bool copy_with_journal(struct cp *c, const char *target, struct err *e)
+{
+    bool slash = c->name.folder && !c->target.uri.folder;
+    char *name = arena_printf(c->arena, "%s%s", target, slash ? "/" : "");
+    if (!name)
         return err_set(e, ERR_MEMORY, "no memory");
+    struct journal *j = journal_open(c->typed, name, e);
     if (!j)
         return false;
     bool started, ok = copy(c, j, &started, e);
@@ -263,11 +282,15 @@ static bool copy_files(struct cp *c, char **texts, int count, struct err *e)
     const char *target = texts[count - 1];
     if (!place_writable(target, c->arena, e) || !find_sources(c, texts, count - 1, e) ||
         !place_open(&c->target, c->stores, target, c->arena, e) || !check_target(c, target, e) ||
-        !name_targets(c, e))
+        !note_typed(c, texts, count, e))
+        return false;
+    if (is_begun_under_its_name(c, target))
+        c->name.folder = false;
+    if (!name_targets(c, e))
         return false;
     if (c->settings.copy.dry_run)
         return plan(c, e);
-    return copy_with_journal(c, texts, count, e);
+    return copy_with_journal(c, target, e);
 }
 
 /* --- stdin and stdout --- */
@@ -384,9 +407,9 @@ const struct command command_cp = {
         "Copies files. A SOURCE is a path, gs://BUCKET/NAME, hf://OWNER/NAME[@REVISION][/PATH] or - (stdin); "
         "a "
         "TARGET is a path, gs://BUCKET/NAME or - (stdout). Large files go in parts, several at a time; each "
-        "part and each file is checked on the way. What was interrupted goes on when the same command is "
-        "given "
-        "again in the same folder.\n"
+        "part and each file is checked on the way. From bucket to bucket Cloud Storage makes the copy "
+        "itself. "
+        "What was interrupted goes on when the same command is given again in the same folder.\n"
         "\n"
         "When TARGET is a folder (one that exists, a name with a slash at its end, a whole bucket) the copy "
         "lies in it under the source's last name; else TARGET is the copy's new name. So for a folder and "

@@ -4,7 +4,6 @@
 #include "cmd/cores.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #define CPU_CHOICES "ref|avx2|avx512"
@@ -57,18 +56,15 @@ static const struct option rows[] = {
 
 const struct option_group engine_group = {"Engine", rows, sizeof rows / sizeof *rows};
 
-#define WHAT_IS_A_FOLDER "expected the path of a model folder (config.json, *.safetensors, tokenizer files)"
+#define WHAT_IS_A_FOLDER                                                                                     \
+    "expected the path of a model folder (config.json, *.safetensors, tokenizer files), gs://… or hf://…"
 
-/* Tells those who take a folder for something else (gs://…, a name on the hub, a file) what is expected. */
+/* Tells those who take something else for a folder (a file, a model's name) what is expected. */
 static bool check_folder(const char *folder, struct err *e)
 {
-    const char *colon = strstr(folder, "://");
     char config[4096];
     struct stat st;
 
-    if (colon)
-        return err_set(e, ERR_UNSUPPORTED, "%s: this version does not load from %.*s://; " WHAT_IS_A_FOLDER,
-                       folder, (int)(colon - folder), folder);
     if (stat(folder, &st) != 0)
         return err_errno(e, "%s: " WHAT_IS_A_FOLDER, folder);
     snprintf(config, sizeof config, "%s/config.json", folder);
@@ -87,17 +83,23 @@ int engine_threads(const struct engine_settings *s)
     return s->threads ? s->threads : cores_allowed();
 }
 
-bool engine_load(struct loaded_model *m, const char *folder, const struct engine_settings *s, int parallel,
-                 struct err *e)
+struct engine_options engine_options_of(const struct engine_settings *s, int parallel,
+                                        char cpu[ENGINE_CPU_NAME])
 {
-    char cpu[16];
-    bool named = s->cpu >= 0 && option_choice(CPU_CHOICES, s->cpu, cpu, sizeof cpu);
-    struct engine_options o = {
+    bool named = s->cpu >= 0 && option_choice(CPU_CHOICES, s->cpu, cpu, ENGINE_CPU_NAME);
+    return (struct engine_options){
         .math = (enum math_mode)s->math,
         .kv = (enum kv_type)s->kv,
         .context = s->context,
         .parallel = parallel,
         .cpu = named ? cpu : NULL,
     };
+}
+
+bool engine_load(struct loaded_model *m, const char *folder, const struct engine_settings *s, int parallel,
+                 struct err *e)
+{
+    char cpu[ENGINE_CPU_NAME];
+    struct engine_options o = engine_options_of(s, parallel, cpu);
     return check_folder(folder, e) && loaded_model_open(m, folder, engine_threads(s), &o, e);
 }

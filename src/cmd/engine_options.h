@@ -23,8 +23,12 @@ struct engine_settings {
 
 extern const struct option_group engine_group;
 
-/* Opens a model folder with these settings. parallel: sequences at a time. False with *e set and nothing left
- * open; a URI (gs://…) is refused by its scheme. */
+/* For engine_new; cpu: room for the name of the kernel table. parallel: sequences at a time. */
+enum { ENGINE_CPU_NAME = 16 };
+struct engine_options engine_options_of(const struct engine_settings *s, int parallel,
+                                        char cpu[ENGINE_CPU_NAME]);
+
+/* Opens a model folder of this machine with these settings. False with *e set and nothing left open. */
 bool engine_load(struct loaded_model *m, const char *folder, const struct engine_settings *s, int parallel,
                  struct err *e);
 

@@ -210,6 +210,7 @@ void help_man(FILE *out)
 
 struct help_settings {
     bool man;
+    int completion; /* 0: none; else 1 + enum shell */
 };
 
 static const struct option help_options[] = {
@@ -217,6 +218,13 @@ static const struct option help_options[] = {
      .type = OPTION_FLAG,
      .offset = offsetof(struct help_settings, man),
      .help = "print the man page instead (troff; read it with `ferry help --man | man -l -`)"},
+    {.name = "completion",
+     .type = OPTION_CHOICE,
+     .argument = "SHELL",
+     .preset = "none",
+     .choices = "none|bash|zsh|fish",
+     .offset = offsetof(struct help_settings, completion),
+     .help = "print what a shell needs to complete ferry's commands and options"},
 };
 
 static bool run_help(const struct command *c, char **args, int count, struct err *e)
@@ -230,6 +238,10 @@ static bool run_help(const struct command *c, char **args, int count, struct err
         help_man(stdout);
         return true;
     }
+    if (s.completion) {
+        help_completion(stdout, (enum shell)(s.completion - 1));
+        return true;
+    }
     if (o.help || o.count == 0) {
         help_overview(stdout);
         return true;
@@ -241,7 +253,9 @@ static bool run_help(const struct command *c, char **args, int count, struct err
     return true;
 }
 
-static const char *const help_examples[] = {"ferry help serve", "everything `ferry serve` can be told", NULL};
+static const char *const help_examples[] = {"ferry help serve", "everything `ferry serve` can be told",
+                                            "source <(ferry help --completion bash)",
+                                            "Tab completes commands and options in this shell", NULL};
 
 static const struct option_group help_group = {"Options", help_options,
                                                sizeof help_options / sizeof *help_options};
@@ -249,7 +263,7 @@ static const struct option_group *const help_groups[] = {&help_group, NULL};
 
 const struct command command_help = {
     .name = "help",
-    .synopsis = "[COMMAND] [--man]",
+    .synopsis = "[COMMAND] [--man] [--completion SHELL]",
     .summary = "explain a command, or print the man page",
     .about = "Says what a command does, with its options and examples.",
     .examples = help_examples,

@@ -3,6 +3,7 @@
 #include "cmd/interrupt.h"
 #include "cmd/terminal.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ static bool run(int argc, char **argv, struct err *e)
 int main(int argc, char **argv)
 {
     struct err e = {0};
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is told like a full disk */
     bool ok = run(argc, argv, &e);
 
     if (ok && (fflush(stdout) != 0 || ferror(stdout)))

@@ -78,7 +78,8 @@ static bool open_source(struct gguf_run *r, const char *folder, struct err *e)
     struct arena *a = r->s->arena;
     if (!model_open(&r->model, folder, FOLDER_MAP, NULL, e))
         return false;
-    r->tokenizer = tokenizer_new(folder, r->model.config.text.vocab, e);
+    const struct file_source files = file_source_folder(folder);
+    r->tokenizer = tokenizer_new(&files, r->model.config.text.vocab, e);
     r->source = (struct gguf_source){.model = &r->model, .vocabulary = &r->vocabulary};
     if (r->s->settings.encode != ENCODE_NONE) {
         r->encoding = (enum pack_encoding)(r->s->settings.encode - 1);

@@ -6,7 +6,7 @@
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/sources.h"
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -147,6 +147,7 @@ static bool delete_all(struct rm *r, struct err *e)
     if (!pool)
         return false;
     r->stop = interrupt_watch();
+    stores_wind_down(r->sources.stores, r->stop);
     pthread_mutex_init(&r->locked.mutex, NULL);
     delete_some(r, 0, manifests, 0);
     r->done_first = manifests;

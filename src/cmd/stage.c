@@ -336,6 +336,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
                                  .copy_name = copy_name,
                                  .want_ranges = true,
                                  .stop = run.stop};
+    stores_wind_down(s->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
               stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&
@@ -347,28 +348,52 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
     return ok;
 }
 
-/* Another machine's journal lies in the bucket; in a folder here ours is at hand. */
-static bool copy_with_journal(struct stage *s, struct err *e)
+/* *copy_name: of its copy in the bucket; NULL: none, since for a folder here ours is at hand. */
+static struct journal *open_journal(struct stage *s, char **copy_name, struct err *e)
 {
     char *source = arena_printf(s->arena, "%s@%s%s%s", s->source, s->commit ? s->commit : "",
                                 s->encoding ? " " : "", s->encoding ? s->encoding : "");
-    char *copy_name = NULL;
     char *target = place_uri(&s->target, s->prefix, s->arena);
-    struct journal *j = source && target ? journal_open(source, target, e) : NULL;
-    bool ok = j != NULL;
-
-    if (!source || !target)
-        return err_set(e, ERR_MEMORY, "no memory");
-    if (ok && s->target.uri.scheme == URI_GS) {
-        copy_name = journal_copy_name(s->arena, s->prefix, j);
-        ok = copy_name ? journal_copy_read(j, s->target.store, copy_name, e)
-                       : err_set(e, ERR_MEMORY, "no memory");
+    *copy_name = NULL;
+    if (!source || !target) {
+        err_set(e, ERR_MEMORY, "no memory");
+        return NULL;
     }
-    ok = ok && copy(s, j, copy_name, e);
+    struct journal *j = journal_open(source, target, e);
+    if (!j || s->target.uri.scheme != URI_GS || (*copy_name = journal_copy_name(s->arena, s->prefix, j)))
+        return j;
+    err_set(e, ERR_MEMORY, "no memory");
+    journal_close(j);
+    return NULL;
+}
+
+/* Another machine's journal lies in the bucket. */
+static bool copy_with_journal(struct stage *s, struct err *e)
+{
+    char *copy_name;
+    struct journal *j = open_journal(s, &copy_name, e);
+    bool ok =
+        j && (!copy_name || journal_copy_read(j, s->target.store, copy_name, e)) && copy(s, j, copy_name, e);
     if (ok)
         return journal_remove(j, e);
     journal_close(j);
     return false;
+}
+
+/* What a run left that was killed after its manifest. Not worth an error: it takes a little room, no more. */
+static void remove_journal(struct stage *s)
+{
+    struct err ignored = {0};
+    char *copy_name;
+    struct journal *j = open_journal(s, &copy_name, &ignored);
+    const char *below = copy_name ? copy_name + strlen(s->prefix) : NULL;
+    bool there = below && stage_find(&s->there, below);
+    if (!j)
+        return; /* in use: whoever has it removes it */
+    if (there && !journal_copy_delete(s->target.store, copy_name, &ignored))
+        journal_close(j);
+    else
+        (void)!journal_remove(j, &ignored);
 }
 
 /* A licence that was not accepted shows only when bytes are asked for: better once, and before anything is
@@ -396,6 +421,8 @@ bool stage_look(struct stage *s, bool *complete, struct err *e)
         return false;
     stage_compare(s);
     *complete = stage_complete(s);
+    if (*complete && !s->settings.copy.dry_run)
+        remove_journal(s);
     return true;
 }
 

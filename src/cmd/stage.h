@@ -8,7 +8,7 @@
 #include "cmd/copying.h"
 #include "cmd/option.h"
 #include "cmd/sources.h"
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 #include "transfer/repack.h"
 
 struct stage_settings {
@@ -70,8 +70,8 @@ void stage_clear(struct stage *s);
 
 /* Lists, compares, copies, encodes, writes the manifest; model, source, commit and target are set. */
 bool stage_run(struct stage *s, struct err *e);
-/* The same in steps, for who tells another story: what there is and whether all of it is there already; then
- * the copy and its manifest. */
+/* The same in steps, for who tells another story: what there is and whether all of it is there already (then
+ * the journal of a run that was killed at its end goes); then the copy and its manifest. */
 bool stage_look(struct stage *s, bool *complete, struct err *e);
 bool stage_copy(struct stage *s, struct err *e);
 

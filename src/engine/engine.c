@@ -25,8 +25,11 @@ struct session {
     struct pages residual; /* x of the chunk or clip at hand */
     float *features;       /* [audio tokens][hidden] */
     int features_ready, features_used;
-    int clip, layer; /* next step: of a clip's encoder while there are clips, then of the chunk's layers */
-    int chunk;       /* tokens of the chunk at hand */
+    int clip,
+        layer;    /* next step: of a clip's encoder while there are clips, then of the decoder, then head */
+    int room;     /* tokens that residual holds */
+    int pass, at; /* tokens that go through a layer before any goes on, and how many are through this one */
+    bool hears;   /* the prompt has clips */
     double work_done, work; /* frames or tokens times layers */
 };
 
@@ -56,11 +59,55 @@ struct engine {
 static const double shared_budget_ms = 200;
 enum { SHARED_CHUNK = 128 };
 
-static int chunk_size(const struct session *s, double budget_ms)
+static int least(int a, int b)
 {
-    int left = s->prompt->count - s->length,
-        most = budget_ms < shared_budget_ms ? SHARED_CHUNK : PREFILL_CHUNK;
-    return left < most ? left : most;
+    return a < b ? a : b;
+}
+
+/* --- what a step needs -----------------------------------------------------------------------------------
+ */
+
+/* A clip too short for a single audio token: nothing stands in the prompt, nothing is computed. */
+static bool is_silent(const struct session *s)
+{
+    return mel_tokens(s->prompt->clips[s->clip].frames) == 0;
+}
+
+/* The weights that the next step reads; the encoder's steps are the first stages. */
+static int next_stage(const struct session *s)
+{
+    const struct model_config *c = &s->engine->model->config;
+    if (s->clip < s->prompt->clip_count)
+        return s->layer;
+    return s->layer < c->text.layers ? stage_decoder(c, s->layer) : stage_head(c);
+}
+
+static bool begins_pass(const struct session *s)
+{
+    return s->clip == s->prompt->clip_count && s->layer == 0 && s->at == 0;
+}
+
+bool session_waits(const struct session *s)
+{
+    struct arrival *a = s->engine->model->arrival;
+    if (s->state != SESSION_PREFILLING || arrival_complete(a) ||
+        (s->clip < s->prompt->clip_count && is_silent(s)))
+        return false;
+    const struct prompt *p = s->prompt;
+    return !arrival_has(a, next_stage(s)) ||
+           (begins_pass(s) &&
+            !arrival_has_rows(a, p->ids, p->count, s->engine->model->config.audio_token_id));
+}
+
+static bool wait_for_weights(struct session *s, struct err *e)
+{
+    struct arrival *a = s->engine->model->arrival;
+    const struct prompt *p = s->prompt;
+    if (arrival_complete(a) || (s->clip < p->clip_count && is_silent(s)))
+        return true;
+    return arrival_wait(a, next_stage(s), e) &&
+           (!begins_pass(s) ||
+            arrival_wait_rows(a, p->ids, p->count, s->engine->model->config.audio_token_id, e));
 }
 
 /* --- birth and death --------------------------------------------------------------------------------------
@@ -268,6 +315,11 @@ int engine_parallel(const struct engine *g)
     return g->parallel;
 }
 
+static int residual_room(const struct engine *g)
+{
+    return arrival_complete(g->model->arrival) ? PREFILL_CHUNK : least(ENGINE_PASS, g->context);
+}
+
 struct engine_memory engine_memory(const struct engine *g)
 {
     return (struct engine_memory){
@@ -275,7 +327,7 @@ struct engine_memory engine_memory(const struct engine *g)
         .kv_bytes = g->sessions[0].cache.pages.size * (size_t)g->parallel,
         .scratch_bytes = g->buffers.pages.size + g->thread_scratch.size + g->row_pages.size +
                          g->logit_pages.size + g->audio_cache.pages.size +
-                         residual_bytes(&g->model->config) * (size_t)g->parallel,
+                         residual_bytes(&g->model->config, residual_room(g)) * (size_t)g->parallel,
     };
 }
 
@@ -301,6 +353,8 @@ struct session *session_new(struct engine *g, struct err *e)
 
 static void forget_prompt(struct session *s)
 {
+    if (s->prompt)
+        arrival_unask(s->engine->model->arrival, s->hears);
     pages_free(&s->residual);
     free(s->features);
     s->features = NULL;
@@ -372,7 +426,9 @@ bool session_begin(struct session *s, const struct prompt *p, struct err *e)
         return err_set(e, ERR_USAGE, "this session has a prompt already");
     if (!check_clips(s, p, &audio_tokens, e) || !check_ids(s, p, audio_tokens, e))
         return false;
-    if (!rope_table_reach(&s->engine->rope, p->count, e) || !pages_alloc(&s->residual, residual_bytes(c), e))
+    s->room = residual_room(s->engine);
+    if (!rope_table_reach(&s->engine->rope, p->count, e) ||
+        !pages_alloc(&s->residual, residual_bytes(c, s->room), e))
         return false;
     s->features = malloc(((size_t)audio_tokens * (size_t)c->text.hidden + 1) * sizeof(float));
     if (!s->features) {
@@ -381,11 +437,14 @@ bool session_begin(struct session *s, const struct prompt *p, struct err *e)
     }
     s->prompt = p;
     s->state = SESSION_PREFILLING;
-    s->clip = s->layer = s->length = s->features_ready = s->features_used = 0;
+    s->hears = p->clip_count > 0;
+    s->clip = s->layer = s->length = s->at = s->features_ready = s->features_used = 0;
     s->work_done = 0;
     s->work = (double)p->count * c->text.layers;
     for (int i = 0; i < p->clip_count; i++)
         s->work += clip_work(s, &p->clips[i]) * encoder_steps(c);
+    arrival_ask(s->engine->model->arrival, s->hears);
+    arrival_want_rows(s->engine->model->arrival, p->ids, p->count, c->audio_token_id);
     return true;
 }
 
@@ -395,7 +454,7 @@ static void encode_step(struct session *s)
     const struct mel *clip = &s->prompt->clips[s->clip];
     int tokens = mel_tokens(clip->frames), last = encoder_steps(&g->model->config) - 1;
     float *to = s->features + (size_t)s->features_ready * (size_t)g->model->config.text.hidden;
-    if (tokens == 0) /* too short for a single audio token: nothing stands in the prompt */
+    if (is_silent(s))
         s->layer = last;
     else
         encoder_step(&g->encoder, clip, s->layer, s->residual.data, to);
@@ -407,27 +466,61 @@ static void encode_step(struct session *s)
     s->layer = 0;
 }
 
+/* How many tokens go through a layer before any goes on to the next: a chunk, so that little is kept; while
+ * weights arrive as many as there is room for, since the next layer is not there. */
+static int pass_size(const struct session *s, double budget_ms)
+{
+    int most = budget_ms < shared_budget_ms ? SHARED_CHUNK : PREFILL_CHUNK;
+    if (!arrival_complete(s->engine->model->arrival))
+        most = s->room;
+    return least(s->prompt->count - s->length, most);
+}
+
+/* One chunk through one layer. */
 static void decode_step(struct session *s, double budget_ms)
 {
     struct engine *g = s->engine;
-    const float *features = s->features + (size_t)s->features_used * (size_t)g->model->config.text.hidden;
-    float *x = s->residual.data;
+    const struct text_config *t = &g->model->config.text;
+    if (begins_pass(s))
+        s->pass = pass_size(s, budget_ms);
+    int tokens = least(s->pass - s->at, PREFILL_CHUNK), first = s->length + s->at;
+    float *x = (float *)s->residual.data + (size_t)s->at * (size_t)t->hidden; /* chunks are whole panels */
     if (s->layer == 0)
-        s->chunk = chunk_size(s, budget_ms);
-    int tokens = s->chunk;
-    if (s->layer == 0)
-        s->features_used += decoder_embed(&g->decoder, s->prompt->ids + s->length, tokens, features, x);
-    decoder_layer_panels(&g->decoder, &s->cache, s->layer, x, s->length, tokens);
+        s->features_used += decoder_embed(&g->decoder, s->prompt->ids + first, tokens,
+                                          s->features + (size_t)s->features_used * (size_t)t->hidden, x);
+    decoder_layer_panels(&g->decoder, &s->cache, s->layer, x, first, tokens);
     s->work_done += tokens;
-    if (++s->layer < g->model->config.text.layers)
+    s->at += tokens;
+    if (s->at < s->pass)
+        return;
+    s->at = 0;
+    if (++s->layer < t->layers || s->length + s->pass == s->prompt->count)
         return;
     s->layer = 0;
-    s->length += tokens;
-    if (s->length < s->prompt->count)
-        return;
-    decoder_head_panels(&g->decoder, x, tokens - 1, s->logits);
+    s->length += s->pass;
+}
+
+static void head_step(struct session *s)
+{
+    decoder_head_panels(&s->engine->decoder, s->residual.data, s->pass - 1, s->logits);
+    s->length += s->pass;
     s->state = SESSION_READY;
     forget_prompt(s);
+}
+
+static void step(struct session *s, double budget_ms)
+{
+    struct arrival *a = s->engine->model->arrival;
+    double begin = a ? clock_ms() : 0;
+    int stage = next_stage(s);
+    if (s->clip < s->prompt->clip_count)
+        encode_step(s);
+    else if (s->layer < s->engine->model->config.text.layers)
+        decode_step(s, budget_ms);
+    else
+        head_step(s);
+    if (a)
+        arrival_computed(a, stage, begin, clock_ms());
 }
 
 bool session_prefill(struct session *s, double budget_ms, bool *done, struct err *e)
@@ -436,10 +529,9 @@ bool session_prefill(struct session *s, double budget_ms, bool *done, struct err
         return err_set(e, ERR_USAGE, "this session has no prompt");
     double start = clock_ms();
     while (s->state == SESSION_PREFILLING) {
-        if (s->clip < s->prompt->clip_count)
-            encode_step(s);
-        else
-            decode_step(s, budget_ms);
+        if (!wait_for_weights(s, e))
+            return false;
+        step(s, budget_ms);
         if (clock_ms() - start >= budget_ms)
             break;
     }
@@ -470,6 +562,8 @@ bool engine_decode(struct engine *g, struct session *const *sessions, const int 
         g->caches[i] = &sessions[i]->cache;
         g->positions[i] = sessions[i]->length;
     }
+    if (!arrival_wait_rows(g->model->arrival, tokens, n, -1, e))
+        return false;
     decoder_rows(&g->decoder, g->caches, tokens, g->positions, n, &g->rows, g->batch_logits);
     for (int i = 0; i < n; i++) {
         sessions[i]->length++;

@@ -3,6 +3,10 @@
  *   engine   the weights, the kernels picked for this CPU, scratch: one per process
  *   session  one timeline of tokens: its KV cache, its logits; at most `parallel` at a time
  *
+ * The weights may still be arriving (model->arrival): each step waits for those it reads, so a prompt goes
+ * through the model right behind them. While they arrive all chunks of a prompt go through a layer before any
+ * goes on to the next, up to ENGINE_PASS tokens.
+ *
  * All calls on an engine and its sessions come from one thread (the pool works for it inside).
  * Results never depend on what else runs: a session's logits are bit-identical alone or beside others, and
  * however its prompt was cut into pieces. */
@@ -19,6 +23,9 @@
 
 struct engine;
 struct session;
+
+/* Tokens of a prompt that wait together for the next layer while weights arrive: 30 s of audio are 750. */
+enum { ENGINE_PASS = 2048 };
 
 enum math_mode {
     MATH_FAST,  /* activations rounded to bf16 where the CPU multiplies bf16, to int8 beside q8_0 and q4_0 */
@@ -68,15 +75,19 @@ bool session_begin(struct session *s, const struct prompt *p, struct err *e);
 /* Works on the prompt for about budget_ms (at least one layer of one chunk; INFINITY: until done), so that
  * a caller can let others decode in between; a budget below 200 ms also makes the chunks smaller. Several
  * sessions may be between calls; each resumes where it was. *done: the logits of the last position are there.
- */
+ * False with *e set when the weights will not come. */
 bool session_prefill(struct session *s, double budget_ms, bool *done, struct err *e);
+
+/* True when the next step of its prompt would wait for weights. */
+bool session_waits(const struct session *s);
 
 /* How far the prompt is, 0..1, for progress. */
 double session_progress(const struct session *s);
 
 /* Feeds tokens[i] to sessions[i], all in one pass over the weights, and computes their next logits.
- * 1 <= n <= parallel; the sessions are distinct and their prefill is done. False with *e set when a session's
- * context is full (none is changed). */
+ * 1 <= n <= parallel; the sessions are distinct and their prefill is done. Waits for the tokens' rows of the
+ * embedding when it is not there yet. False with *e set when a session's context is full (none is changed).
+ */
 bool engine_decode(struct engine *g, struct session *const *sessions, const int *tokens, int n,
                    struct err *e);
 

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/file_source.h"
 #include "model/vocabulary.h"
 
 #include <stdbool.h>
@@ -15,9 +16,9 @@
 
 struct tokenizer;
 
-/* Reads the tokenizer files of a model folder. vocab: rows of the embedding; an id at or over it is refused.
+/* Reads the tokenizer files of a model. vocab: rows of the embedding; an id at or over it is refused.
  * NULL with *e set: file, line or key, what was there, what was expected. */
-struct tokenizer *tokenizer_new(const char *folder, int vocab, struct err *e);
+struct tokenizer *tokenizer_new(const struct file_source *files, int vocab, struct err *e);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 
 /* A growing list of ids. Zeroed is empty; ids_clear frees. */

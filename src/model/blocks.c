@@ -35,6 +35,12 @@ size_t blocks_strip_bytes(enum dtype t, int cols)
     return (size_t)blocks_tiles(cols) * blocks_tile_bytes(t);
 }
 
+float blocks_most(enum dtype t)
+{
+    const float f16 = 65504;
+    return f16 * (t == DTYPE_Q8_0 ? 127 : 8);
+}
+
 static size_t block_bytes(enum dtype t)
 {
     return t == DTYPE_Q8_0 ? Q8_BLOCK_BYTES : Q4_BLOCK_BYTES;

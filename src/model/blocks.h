@@ -42,8 +42,11 @@ int blocks_tiles(int cols);             /* of one strip */
 size_t blocks_tile_bytes(enum dtype t); /* of Q8_0 or Q4_0 */
 size_t blocks_strip_bytes(enum dtype t, int cols);
 
-/* rows <= TILE_ROWS rows of f32 (row stride cols, a whole number of blocks) to one strip. Values must be
- * finite. */
+/* The largest value a block can hold: that of the largest scale, an f16. */
+float blocks_most(enum dtype t);
+
+/* rows <= TILE_ROWS rows of f32 (row stride cols, a whole number of blocks) to one strip. No value may
+ * be larger than blocks_most. */
 void blocks_encode(enum dtype t, const float *x, int rows, int cols, void *strip);
 
 /* n values of row `row` of a matrix from column col on: exactly d * q. */

@@ -1,7 +1,6 @@
 #include "model/config.h"
 
 #include "base/arena.h"
-#include "base/file.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -455,34 +454,25 @@ bool model_config_parse(struct model_config *c, const char *config, const char *
     return ok;
 }
 
-/* NULL without an error when an optional file is not there. */
-static bool read_text_file(char **text, struct arena *a, const char *folder, const char *name, bool optional,
-                           struct err *e)
+static bool check_text(const char *text, size_t size, const char *where, const char *name, struct err *e)
 {
-    *text = NULL;
-    char *path = arena_printf(a, "%s/%s", folder, name);
-    if (!path)
-        return err_set(e, ERR_MEMORY, "%s: no memory for its path", name);
-    if (optional && !file_exists(path))
-        return true;
-    size_t size = 0;
-    *text = file_read(a, path, MAX_FILE_BYTES, &size, e);
-    if (*text && strlen(*text) != size)
-        return err_set(e, ERR_CORRUPT, "%s: NUL at byte %zu, expected JSON", path, strlen(*text));
-    return *text != NULL;
+    return !text || strlen(text) == size ||
+           err_set(e, ERR_CORRUPT, "%s/%s: NUL at byte %zu, expected JSON", where, name, strlen(text));
 }
 
-bool model_config_read(struct model_config *c, const char *folder, struct err *e)
+bool model_config_read(struct model_config *c, const struct file_source *files, struct err *e)
 {
-    char *config, *generation, *preprocessor;
+    static const char *const names[] = {"config.json", "generation_config.json", "preprocessor_config.json"};
+    const char *texts[COUNT(names)] = {NULL};
+    size_t size;
     struct arena *a = arena_new(4 * (size_t)MAX_FILE_BYTES);
-    if (!a)
-        return err_set(e, ERR_MEMORY, "%s: no memory for its config", folder);
-    bool ok = read_text_file(&config, a, folder, "config.json", false, e) &&
-              read_text_file(&generation, a, folder, "generation_config.json", true, e) &&
-              read_text_file(&preprocessor, a, folder, "preprocessor_config.json", true, e);
-    if (ok && !model_config_parse(c, config, generation, preprocessor, e))
-        ok = err_wrap(e, "%s", folder);
+    bool ok = a || err_set(e, ERR_MEMORY, "%s: no memory for its config", files->where);
+    for (size_t i = 0; ok && i < COUNT(names); i++)
+        ok = (i == 0 ? file_source_need : files->read)(files, names[i], MAX_FILE_BYTES, a, &texts[i], &size,
+                                                       e) &&
+             check_text(texts[i], size, files->where, names[i], e);
+    if (ok && !model_config_parse(c, texts[0], texts[1], texts[2], e))
+        ok = err_wrap(e, "%s", files->where);
     arena_free(a);
     return ok;
 }

@@ -7,6 +7,7 @@
 #define FERRY_MODEL_CONFIG_H
 
 #include "base/err.h"
+#include "base/file_source.h"
 
 #include <stdbool.h>
 
@@ -60,10 +61,10 @@ struct model_config {
     int audio_token_id; /* -1 for MODEL_QWEN2 */
 };
 
-/* Reads the three files of a folder. generation_config.json may be missing; preprocessor_config.json too
+/* Reads the three files. generation_config.json may be missing; preprocessor_config.json too
  * (its defaults are Whisper's, with as many mel bins as the encoder takes). False with *e set: the file, the
  * key, what was there, what was expected. */
-bool model_config_read(struct model_config *c, const char *folder, struct err *e);
+bool model_config_read(struct model_config *c, const struct file_source *files, struct err *e);
 
 /* The same from texts in memory (config.json needed, the others may be NULL): for fuzzing, and for
  * configurations that come over the network. */

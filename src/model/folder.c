@@ -6,17 +6,10 @@
 #include "base/log.h"
 #include "model/memory_room.h"
 #include "model/pack.h"
-#include "model/shard.h"
-#include "model/shard_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SINGLE_FILE "model.safetensors"
-#define INDEX_FILE "model.safetensors.index.json"
-
-enum { MAX_INDEX_BYTES = 16 << 20 };
 
 /* Below this, page faults of a mapping cost less than a copy, and huge pages gain nothing. */
 #define MAP_BELOW_BYTES ((uint64_t)64 << 20)
@@ -55,7 +48,7 @@ static bool open_shards(struct folder *f, const char *path, struct err *e)
     if (!f->shards)
         return err_set(e, ERR_MEMORY, "no memory for %zu shards", count);
     for (size_t i = 0; i < count; i++)
-        if (!open_shard(f, path, f->has_index ? f->index.shards[i] : SINGLE_FILE, e))
+        if (!open_shard(f, path, f->has_index ? f->index.shards[i] : MODEL_SINGLE_FILE, e))
             return false;
     return true;
 }
@@ -63,19 +56,19 @@ static bool open_shards(struct folder *f, const char *path, struct err *e)
 static bool read_index(struct folder *f, struct arena *a, const char *path, struct err *e)
 {
     size_t size;
-    const char *text = file_read(a, path, MAX_INDEX_BYTES, &size, e);
+    const char *text = file_read(a, path, MODEL_MAX_INDEX_BYTES, &size, e);
     if (!text)
         return false;
     f->has_index = true;
-    return shard_index_parse(&f->index, text, size, e) || err_wrap(e, "%s", INDEX_FILE);
+    return shard_index_parse(&f->index, text, size, e) || err_wrap(e, "%s", MODEL_INDEX_FILE);
 }
 
 /* One file if there is one, as the reference prefers, else what the index lists. */
 static bool find_shards(struct folder *f, const char *path, struct err *e)
 {
-    struct arena *a = arena_new(MAX_INDEX_BYTES + (64 << 10));
-    char *single = a ? arena_printf(a, "%s/%s", path, SINGLE_FILE) : NULL;
-    char *index = a ? arena_printf(a, "%s/%s", path, INDEX_FILE) : NULL;
+    struct arena *a = arena_new(MODEL_MAX_INDEX_BYTES + (64 << 10));
+    char *single = a ? arena_printf(a, "%s/%s", path, MODEL_SINGLE_FILE) : NULL;
+    char *index = a ? arena_printf(a, "%s/%s", path, MODEL_INDEX_FILE) : NULL;
     bool ok;
     if (!single || !index)
         ok = err_set(e, ERR_MEMORY, "no memory for the names of files");
@@ -85,7 +78,7 @@ static bool find_shards(struct folder *f, const char *path, struct err *e)
         ok = read_index(f, a, index, e);
     else
         ok = err_set(e, ERR_NOT_FOUND, "neither %s nor %s here: expected a folder with safetensors weights",
-                     SINGLE_FILE, INDEX_FILE);
+                     MODEL_SINGLE_FILE, MODEL_INDEX_FILE);
     arena_free(a);
     return ok;
 }
@@ -97,10 +90,10 @@ static bool check_place(const struct folder *f, const struct shard *s, const str
         return true;
     const char *expected = shard_index_find(&f->index, t->name);
     if (!expected)
-        return err_set(e, ERR_CORRUPT, "tensor %.200s: not listed in %s", t->name, INDEX_FILE);
+        return err_set(e, ERR_CORRUPT, "tensor %.200s: not listed in %s", t->name, MODEL_INDEX_FILE);
     return strcmp(expected, s->name) == 0 ||
            err_set(e, ERR_CORRUPT, "tensor %.200s: found here, but %s lists it in %.200s", t->name,
-                   INDEX_FILE, expected);
+                   MODEL_INDEX_FILE, expected);
 }
 
 static bool fill_slot(const struct model *m, const struct shard *s, const struct safetensor *t, struct err *e)
@@ -145,9 +138,9 @@ static bool check_listed(const struct model *m, struct err *e)
         const char *name = m->weights->slots[i].name, *shard = shard_index_find(&f->index, name);
         if (shard && !m->weights->slots[i].tensor->data)
             return err_set(e, ERR_CORRUPT, "%.200s: tensor %s: missing, %s lists it here", shard, name,
-                           INDEX_FILE);
+                           MODEL_INDEX_FILE);
     }
-    return err_set(e, ERR_CORRUPT, "%s: lists %zu tensors, expected %zu as the shards hold", INDEX_FILE,
+    return err_set(e, ERR_CORRUPT, "%s: lists %zu tensors, expected %zu as the shards hold", MODEL_INDEX_FILE,
                    f->index.tensors, found);
 }
 
@@ -219,8 +212,7 @@ static void name_model(struct model *m)
     free(resolved);
 }
 
-bool model_open(struct model *m, const char *path, enum folder_memory memory, struct pool *pool,
-                struct err *e)
+bool model_name(struct model *m, const char *path, struct err *e)
 {
     size_t n = strlen(path);
     memset(m, 0, sizeof *m);
@@ -229,13 +221,42 @@ bool model_open(struct model *m, const char *path, enum folder_memory memory, st
                        sizeof m->path - 1);
     memcpy(m->path, path, n + 1);
     name_model(m);
-    if (!model_config_read(&m->config, m->path, e))
+    return true;
+}
+
+bool model_open(struct model *m, const char *path, enum folder_memory memory, struct pool *pool,
+                struct err *e)
+{
+    if (!model_name(m, path, e))
+        return false;
+    const struct file_source files = file_source_folder(m->path);
+    if (!model_config_read(&m->config, &files, e))
         return false;
     if (open_parts(m, memory, pool, e))
         return true;
     err_wrap(e, "%.500s", path);
     model_close(m);
     return false;
+}
+
+bool model_assemble(struct model *m, struct shard *shards, size_t count, struct shard_index *index,
+                    struct err *e)
+{
+    struct folder *f = m->folder = calloc(1, sizeof *f);
+    if (!f) {
+        for (size_t i = 0; i < count; i++)
+            shard_close(&shards[i]);
+        free(shards);
+        if (index)
+            shard_index_clear(index);
+        return err_set(e, ERR_MEMORY, "no memory to open it");
+    }
+    *f = (struct folder){.has_index = index, .shards = shards, .count = count};
+    if (index)
+        f->index = *index;
+    for (size_t i = 0; i < count; i++)
+        f->bytes += shards[i].bytes;
+    return (m->weights = weights_new(&m->config, e)) && fill_slots(m, e);
 }
 
 void model_close(struct model *m)

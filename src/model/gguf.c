@@ -298,8 +298,7 @@ static void strip_clear(struct strip *s)
 /* The largest value that a type holds; in blocks that of the largest scale. */
 static float most_of(enum dtype t)
 {
-    const float f16 = 65504;
-    return t == DTYPE_F16 ? f16 : t == DTYPE_Q8_0 ? f16 * 127 : t == DTYPE_Q4_0 ? f16 * 8 : INFINITY;
+    return t == DTYPE_F16 ? 65504 : dtype_is_blocks(t) ? blocks_most(t) : INFINITY;
 }
 
 static bool check_values(const struct item *t, const float *values, int row, int count, struct err *e)

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,20 +277,20 @@ bool pack_encoder_begin(struct pack_encoder *n, const struct pack_tensor *t, str
 }
 
 /* Where the first value is that no block can hold. */
-static bool check_finite(const struct pack_encoder *n, size_t count, struct err *e)
+static bool check_values(const struct pack_encoder *n, size_t count, struct err *e)
 {
-    float spoiled = 0;
-    for (size_t i = 0; i < count; i++)
-        spoiled += n->values[i] * 0;
-    if (spoiled == 0)
-        return true;
+    const float most = blocks_most(n->t->stored);
     size_t i = 0, cols = (size_t)n->t->slot->tensor->cols;
-    while (n->values[i] * 0 == 0)
+    bool bad = false;
+    for (size_t k = 0; k < count; k++) /* without a way out, so that it becomes vectors */
+        bad |= !(fabsf(n->values[k]) <= most);
+    if (!bad)
+        return true;
+    while (fabsf(n->values[i]) <= most)
         i++;
     uint64_t row = (n->taken - n->filled) / row_bytes(n->t) + i / cols;
-    return err_set(e, ERR_CORRUPT, "tensor %s: row %" PRIu64 ", column %zu is %s, which %s cannot hold",
-                   n->t->slot->name, row, i % cols,
-                   n->values[i] != n->values[i] ? "not a number" : "infinite", dtype_name(n->t->stored));
+    return err_set(e, ERR_CORRUPT, "tensor %s: row %" PRIu64 ", column %zu is %g, which %s cannot hold",
+                   n->t->slot->name, row, i % cols, (double)n->values[i], dtype_name(n->t->stored));
 }
 
 static bool put_out(struct pack_encoder *n, const void *bytes, size_t size, struct err *e)
@@ -303,7 +304,7 @@ static bool put_out(struct pack_encoder *n, const void *bytes, size_t size, stru
 static bool encode_strip(struct pack_encoder *n, size_t count, struct err *e)
 {
     int cols = n->t->slot->tensor->cols, rows = (int)(count / (size_t)cols);
-    if (!check_finite(n, count, e))
+    if (!check_values(n, count, e))
         return false;
     blocks_encode(n->t->stored, n->values, rows, cols, n->encoded);
     return put_out(n, n->encoded, blocks_strip_bytes(n->t->stored, cols), e);

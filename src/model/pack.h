@@ -67,8 +67,8 @@ void pack_encoder_free(struct pack_encoder *n); /* NULL is fine */
 
 /* Begins a tensor; the one before must be complete. */
 bool pack_encoder_begin(struct pack_encoder *n, const struct pack_tensor *t, struct err *e);
-/* The next bytes of its source. False with *e set: more than the tensor has; a value that is infinite or not
- * a number, in a matrix that goes into blocks (ERR_CORRUPT, with its place); what out said. */
+/* The next bytes of its source. False with *e set: more than the tensor has; a value in a matrix
+ * that no block can hold (ERR_CORRUPT, with its place); what out said. */
 bool pack_encoder_push(struct pack_encoder *n, const void *bytes, size_t size, struct err *e);
 bool pack_encoder_complete(const struct pack_encoder *n); /* every byte of the tensor is out */
 

@@ -1,5 +1,7 @@
 #include "net/curl_api.h"
 
+#include "net/http.h"
+
 #include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
@@ -23,22 +25,22 @@ static const struct {
     {"curl_share_cleanup", offsetof(struct curl_api, share_cleanup)},
 };
 
-static const char library[] = "libcurl.so.4"; /* the ABI since 2006 */
+const char http_library[] = "libcurl.so.4"; /* the ABI since 2006 */
 
 bool curl_api_load(struct curl_api *api, struct err *e)
 {
-    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(http_library, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return err_set(e, ERR_UNSUPPORTED, "%s cannot be loaded (%s); install libcurl (Debian: libcurl4)",
-                       library, dlerror());
+                       http_library, dlerror());
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         void *f = dlsym(handle, functions[i].name);
         if (!f)
-            return err_set(e, ERR_UNSUPPORTED, "%s has no %s; a newer libcurl is needed", library,
+            return err_set(e, ERR_UNSUPPORTED, "%s has no %s; a newer libcurl is needed", http_library,
                            functions[i].name);
         memcpy((char *)api + functions[i].offset, &f, sizeof f);
     }
     if (api->global_init(CURL_GLOBAL_DEFAULT) != 0)
-        return err_set(e, ERR_UNSUPPORTED, "%s: cannot be initialised", library);
+        return err_set(e, ERR_UNSUPPORTED, "%s: cannot be initialised", http_library);
     return true;
 }

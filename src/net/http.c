@@ -15,6 +15,7 @@
 enum {
     CONNECT_SECONDS = 30,
     STALL_SECONDS = 300,
+    WIND_DOWN_SECONDS = 2,     /* looked at once a second */
     RECEIVE_BUFFER = 64 << 10, /* with TLS a read brings one record of 16 KB; more measured no better */
     SEND_BUFFER = 256 << 10,   /* a third less CPU than libcurl's 64 KB; 1 MB no better */
 };
@@ -22,6 +23,8 @@ enum {
 struct http {
     struct curl_api api;
     struct pool *pool;
+    int stall_seconds;
+    const volatile sig_atomic_t *wind_down; /* or NULL */
 };
 
 /* One http_send while it runs. */
@@ -29,12 +32,15 @@ struct exchange {
     const struct curl_api *api;
     CURL *curl;
     const struct http_request *q;
+    const volatile sig_atomic_t *wind_down; /* the client's */
     struct http_reply *r;
     struct curl_slist *headers;
     struct err refused; /* why we ended it: the body's taker, its room */
     size_t problem_size;
     bool head_ended; /* the empty line behind the headers was there */
     bool stopped, stalled;
+    int stall_seconds;
+    int requests;      /* that went out */
     curl_off_t moved;  /* bytes of both bodies when last looked */
     uint64_t moved_ns; /* when they last became more */
 };
@@ -46,6 +52,7 @@ struct http *http_new(struct err *e)
         err_set(e, ERR_MEMORY, "no memory for an HTTP client");
         return NULL;
     }
+    h->stall_seconds = STALL_SECONDS;
     if (curl_api_load(&h->api, e))
         h->pool = pool_open(&h->api, e);
     if (h->pool)
@@ -57,6 +64,21 @@ struct http *http_new(struct err *e)
 void http_limit(struct http *h, int per_host)
 {
     pool_limit(h->pool, per_host);
+}
+
+void http_patience(struct http *h, int stall_seconds)
+{
+    h->stall_seconds = stall_seconds;
+}
+
+void http_wind_down(struct http *h, const volatile sig_atomic_t *stop)
+{
+    h->wind_down = stop;
+}
+
+bool http_winds_down(const struct http *h)
+{
+    return stop_wanted(h->wind_down);
 }
 
 void http_free(struct http *h)
@@ -135,6 +157,16 @@ static size_t take_header(char *bytes, size_t one, size_t size, void *arg)
     return size;
 }
 
+/* libcurl's callback before a request goes out. On a kept connection that ends it sends a second one by
+ * itself. */
+static int count_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct exchange *x = arg;
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    x->requests++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static int seconds_or(int seconds, int usual)
 {
     return seconds > 0 ? seconds : usual;
@@ -145,15 +177,17 @@ static int check_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_
                           curl_off_t ulnow)
 {
     struct exchange *x = arg;
-    uint64_t now = clock_ns(),
-             patience = (uint64_t)seconds_or(x->q->stall_seconds, STALL_SECONDS) * 1000000000u;
+    uint64_t now = clock_ns();
+    bool winds_down = stop_wanted(x->wind_down);
+    int seconds = winds_down && x->stall_seconds > WIND_DOWN_SECONDS ? WIND_DOWN_SECONDS : x->stall_seconds;
+    uint64_t patience = (uint64_t)seconds * 1000000000u;
     (void)dltotal, (void)ultotal;
     if (dlnow + ulnow != x->moved) {
         x->moved = dlnow + ulnow;
         x->moved_ns = now;
     }
-    x->stopped = stop_wanted(x->q->stop);
     x->stalled = now - x->moved_ns >= patience;
+    x->stopped = stop_wanted(x->q->stop) || (winds_down && x->stalled);
     return x->stopped || x->stalled;
 }
 
@@ -291,6 +325,8 @@ static void set_callbacks(struct exchange *x)
     x->api->setopt(x->curl, CURLOPT_WRITEDATA, x);
     x->api->setopt(x->curl, CURLOPT_HEADERFUNCTION, take_header);
     x->api->setopt(x->curl, CURLOPT_HEADERDATA, x);
+    x->api->setopt(x->curl, CURLOPT_PREREQFUNCTION, count_request);
+    x->api->setopt(x->curl, CURLOPT_PREREQDATA, x);
 }
 
 /* A body is sent from where it lies. PUT, POST and PATCH without one say so: Content-Length: 0. */
@@ -340,6 +376,7 @@ static bool read_reply(const struct exchange *x, struct err *e)
     x->api->getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
     x->api->getinfo(x->curl, CURLINFO_RETRY_AFTER, &wait);
     r->status = (int)status;
+    r->resent = x->requests > 1 ? x->requests - 1 : 0;
     r->retry_after_seconds = wait > 86400 ? 86400 : (int)wait;
     copy_info(x, CURLINFO_CONTENT_TYPE, r->content_type, sizeof r->content_type);
     if (copy_info(x, CURLINFO_REDIRECT_URL, r->location, sizeof r->location))
@@ -351,9 +388,8 @@ static bool read_reply(const struct exchange *x, struct err *e)
 
 static bool stall_error(const struct exchange *x, struct err *e)
 {
-    int seconds = seconds_or(x->q->stall_seconds, STALL_SECONDS);
     return err_set(e, ERR_TRANSIENT, "%s stalled: no byte for %d s; try again",
-                   x->r->status ? "the answer" : "the request", seconds);
+                   x->r->status ? "the answer" : "the request", x->stall_seconds);
 }
 
 static const struct {
@@ -405,7 +441,8 @@ static bool perform(struct exchange *x, struct err *e)
 
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e)
 {
-    struct exchange x = {.api = &h->api, .q = q, .r = r};
+    struct exchange x = {.api = &h->api, .q = q, .wind_down = h->wind_down, .r = r};
+    x.stall_seconds = seconds_or(q->stall_seconds, h->stall_seconds);
     char origin[URL_ORIGIN_BYTES];
 
     *r = (struct http_reply){0};

@@ -29,6 +29,9 @@
 
 struct http;
 
+/* The file that http_new loads, "libcurl.so.4": where ferry is taken to, it must go along. */
+extern const char http_library[];
+
 /* Takes the next bytes of the body; false with *e set ends the request. */
 typedef bool (*http_data_fn)(void *arg, const char *bytes, size_t size, struct err *e);
 
@@ -54,7 +57,7 @@ struct http_request {
     struct http_header headers[HTTP_MAX_HEADERS]; /* further ones; the first without a name ends them */
     struct http_range range;
     int connect_seconds; /* 0: 30 */
-    int stall_seconds;   /* no byte in either direction for so long ends it; 0: 300, a cold start's worth */
+    int stall_seconds;   /* no byte in either direction for so long ends it; 0: http_patience's */
     const volatile sig_atomic_t *stop; /* when it becomes nonzero the request ends within a second */
 
     /* Where the body of a 2xx answer goes: into memory of the caller's, else to on_data, else nowhere.
@@ -69,6 +72,9 @@ enum { HTTP_HEADER_BYTES = 8192 };
 
 struct http_reply {
     int status;
+    /* How often it was sent again because a kept connection ended without a byte of an answer; the first may
+     * have been carried out all the same. */
+    int resent;
     size_t size;             /* bytes of body that came (of a 2xx answer) */
     int retry_after_seconds; /* 0 when the answer did not say */
     char content_type[96];
@@ -81,13 +87,19 @@ struct http_reply {
  * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
 void http_limit(struct http *h, int per_host);
+/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request. */
+void http_patience(struct http *h, int stall_seconds);
+/* Once *stop is nonzero, requests under way and later ones go on as long as bytes move; one in which none
+ * does for two seconds or so is ERR_CANCELLED. Before requests are under way. */
+void http_wind_down(struct http *h, const volatile sig_atomic_t *stop);
+bool http_winds_down(const struct http *h);
 void http_free(struct http *h); /* NULL is fine */
 
 /* True when a whole answer came, whatever its status; a body shorter than its Content-Length is
- * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop),
- * ERR_USAGE (not a URL, a header with a line break, a certificate file that cannot be read), ERR_LIMIT
- * (into_room), ERR_CORRUPT (a certificate that is not the host's, no HTTP), or what on_data said. After a
- * failure *r still holds what came until then: status, headers, size. */
+ * ERR_TRANSIENT. False with *e set: ERR_TRANSIENT (no connection, broken, stalled), ERR_CANCELLED (*stop,
+ * winding down), ERR_USAGE (not a URL, a header with a line break, a certificate file that cannot be read),
+ * ERR_LIMIT (into_room), ERR_CORRUPT (a certificate that is not the host's, no HTTP), or what on_data said.
+ * After a failure *r still holds what came until then: status, headers, size. */
 bool http_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);
 
 /* The value of a header of the answer, or NULL. name in lower case. Copied into out (room bytes, cut). */

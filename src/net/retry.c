@@ -12,6 +12,17 @@ const struct retry_policy retry_default = {
 
 enum { SLICE_MS = 50 }; /* how long a stop may go unnoticed */
 
+struct retry retry_start(const struct retry_policy *p, const struct http *h,
+                         const volatile sig_atomic_t *stop)
+{
+    return (struct retry){.policy = p, .http = h, .stop = stop};
+}
+
+static bool told_to_stop(const struct retry *r)
+{
+    return stop_wanted(r->stop) || (r->http && http_winds_down(r->http));
+}
+
 static bool status_worth_retrying(int status)
 {
     static const int worth[] = {408, 429, 500, 502, 503, 504};
@@ -43,7 +54,7 @@ static bool again(struct retry *r, int asked_s)
 
     if (r->tries++ == 0)
         r->since_ns = now;
-    if (stop_wanted(r->stop) || (p->max_tries && r->tries >= p->max_tries) || asked_s > p->longest_wait_s)
+    if (told_to_stop(r) || (p->max_tries && r->tries >= p->max_tries) || asked_s > p->longest_wait_s)
         return false;
     int wait_ms = random_wait_ms(p, r->tries);
     r->wait_ms = asked_s * 1000 > wait_ms ? asked_s * 1000 : wait_ms;
@@ -79,12 +90,12 @@ bool retry_again(struct retry *r)
 bool retry_wait(struct retry *r)
 {
     uint64_t end = clock_ns() + (uint64_t)r->wait_ms * 1000000;
-    for (uint64_t now; !stop_wanted(r->stop) && (now = clock_ns()) < end;) {
+    for (uint64_t now; !told_to_stop(r) && (now = clock_ns()) < end;) {
         uint64_t left_ms = (end - now) / 1000000 + 1;
         struct timespec slice = {.tv_nsec = (long)(left_ms < SLICE_MS ? left_ms : SLICE_MS) * 1000000};
         nanosleep(&slice, NULL);
     }
-    return !stop_wanted(r->stop);
+    return !told_to_stop(r);
 }
 
 void retry_progress(struct retry *r)

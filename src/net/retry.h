@@ -1,6 +1,6 @@
 /* retry.h: when to try again, and how long to wait first.
  *
- *   struct retry retry = {.policy = &retry_default, .stop = stop};
+ *   struct retry retry = retry_start(&retry_default, h, stop);
  *   do ok = http_send(h, &q, &reply, e);
  *   while (retry_wanted(&retry, ok, &reply, e) && retry_wait(&retry));
  *
@@ -23,11 +23,15 @@ extern const struct retry_policy retry_default; /* 1 s, 32 s, 8 tries, 300 s, 12
 
 struct retry {
     const struct retry_policy *policy;
-    const volatile sig_atomic_t *stop;
+    const struct http *http;           /* once it winds down nothing is tried again; may be NULL */
+    const volatile sig_atomic_t *stop; /* nor once this is set; may be NULL */
     int tries;
     uint64_t since_ns; /* of the first failure, 0: none */
     int wait_ms;       /* what retry_wait will sleep */
 };
+
+struct retry retry_start(const struct retry_policy *p, const struct http *h,
+                         const volatile sig_atomic_t *stop);
 
 /* True when this outcome is worth another try and tries are left: connection errors, stalls and short bodies
  * (ERR_TRANSIENT), 408, 429, 500, 502, 503, 504. Not 400, 403, 404, 412, nor anything that succeeded. */
@@ -36,7 +40,7 @@ bool retry_wanted(struct retry *r, bool sent, const struct http_reply *reply, co
 /* The same for a failure that is no HTTP answer (a checksum that is wrong, say). */
 bool retry_again(struct retry *r);
 
-/* Sleeps; false when *stop was set meanwhile. */
+/* Sleeps; false when it was told to stop meanwhile. */
 bool retry_wait(struct retry *r);
 
 /* Bytes moved: the next failure counts as the first. */

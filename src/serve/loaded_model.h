@@ -1,4 +1,4 @@
-/* loaded_model.h: everything that answers with one model folder, opened and closed together. */
+/* loaded_model.h: everything that answers with one model, opened and closed together. */
 #ifndef FERRY_SERVE_LOADED_MODEL_H
 #define FERRY_SERVE_LOADED_MODEL_H
 
@@ -23,6 +23,12 @@ struct loaded_model {
 /* threads >= 1. False with *e set and everything closed again. */
 bool loaded_model_open(struct loaded_model *m, const char *folder, int threads,
                        const struct engine_options *o, struct err *e);
+
+/* The same around a model that is open already, its weights perhaps still arriving: takes it over in any
+ * case. files: where the tokenizer is. */
+bool loaded_model_build(struct loaded_model *m, struct model *model, const struct file_source *files,
+                        int threads, const struct engine_options *o, struct err *e);
+
 void loaded_model_close(struct loaded_model *m); /* a zeroed one is fine; no scheduler may use it any more */
 
 #endif

@@ -14,6 +14,9 @@
  * how late a cancellation is seen. */
 static const double slice_beside_ms = 50, slice_alone_ms = 100;
 
+/* How late a cancellation is seen while everybody waits for weights. */
+enum { WEIGHTS_WAIT_MS = 100 };
+
 struct scheduler {
     struct loaded_model *model; /* its engine is the thread's */
     int max_waiting;
@@ -72,18 +75,27 @@ static void end_active(struct scheduler *s, struct generation *g, const struct e
     generation_end(g, why);
 }
 
-static bool stopping(struct err *e)
+static struct arrival *arrival_of(const struct scheduler *s)
 {
+    return s->model->model.arrival;
+}
+
+/* Always false. Who hears it wants to know when it is the load that has ended the service. */
+static bool stopping(const struct scheduler *s, struct err *e)
+{
+    struct err why = {0};
+    if (arrival_failed(arrival_of(s), &why))
+        return err_set(e, ERR_TRANSIENT, "the model did not load: %.900s", why.text);
     return err_set(e, ERR_CANCELLED, "the service is stopping; ask again, another instance will answer");
 }
 
-static struct err cancelled(int reason)
+static struct err cancelled(const struct scheduler *s, int reason)
 {
     struct err e = {0};
     if (reason == CANCEL_CALLER)
         err_set(&e, ERR_CANCELLED, "cancelled: the one who asked went away");
     else
-        stopping(&e);
+        stopping(s, &e);
     return e;
 }
 
@@ -123,7 +135,7 @@ static void drop_cancelled(struct scheduler *s, bool cut)
         next = g->next;
         int reason = cut ? CANCEL_STOPPING : atomic_load(&g->cancel);
         if (reason) {
-            struct err why = cancelled(reason);
+            struct err why = cancelled(s, reason);
             end_active(s, g, &why);
         }
     }
@@ -171,6 +183,23 @@ static void prefill(struct scheduler *s, bool alone)
         end_active(s, g, &e);
 }
 
+/* The next layer of every prompt whose weights for it are there. False: no prompt could go on. */
+static bool prefill_arriving(struct scheduler *s)
+{
+    bool moved = false;
+    for (struct generation *g = s->active, *next; g; g = next) {
+        next = g->next;
+        if (!g->root || g->prefilled || session_waits(g->root))
+            continue;
+        struct err e = {0};
+        moved = true;
+        arrival_phase(arrival_of(s), PHASE_COMPUTE);
+        if (!session_prefill(g->root, 0, &g->prefilled, &e))
+            end_active(s, g, &e);
+    }
+    return moved;
+}
+
 /* What each sequence makes of its new logits. From the last to the first, since finished ones leave. */
 static void step_choices(struct scheduler *s, struct generation *g)
 {
@@ -204,6 +233,16 @@ static void decode(struct scheduler *s, int n)
     }
 }
 
+/* The tokens to be fed need their rows of the embedding, which comes last. */
+static bool rows_are_there(struct scheduler *s, int n)
+{
+    struct arrival *a = arrival_of(s);
+    if (arrival_has_rows(a, s->tokens, n, -1))
+        return true;
+    arrival_want_rows(a, s->tokens, n, -1);
+    return false;
+}
+
 /* Moves waiting generations to the active list while sessions are free. */
 static void admit(struct scheduler *s)
 {
@@ -233,9 +272,38 @@ static void fail_waiting(struct scheduler *s, struct generation *gone)
 {
     while (gone) {
         struct generation *g = pop(&gone);
-        struct err why = cancelled(atomic_load(&g->cancel));
+        struct err why = cancelled(s, atomic_load(&g->cancel));
         atomic_fetch_sub(&s->waiting_count, 1);
         generation_end(g, &why);
+    }
+}
+
+/* Of what is running when the load has failed, nothing can be finished. */
+static void fail_active(struct scheduler *s)
+{
+    struct err e = {0};
+    stopping(s, &e);
+    while (s->active)
+        end_active(s, s->active, &e);
+}
+
+static void work_arriving(struct scheduler *s)
+{
+    struct arrival *a = arrival_of(s);
+    uint64_t version = arrival_version(a); /* before the first look, so that no arrival is missed */
+    if (arrival_failed(a, NULL)) {
+        fail_active(s);
+        return;
+    }
+    bool moved = prefill_arriving(s);
+    start_choices(s);
+    int n = gather(s);
+    if (n > 0 && rows_are_there(s, n)) {
+        arrival_phase(a, PHASE_COMPUTE);
+        decode(s, n);
+    } else if (!moved && s->active) {
+        arrival_phase(a, PHASE_WAIT);
+        arrival_wait_change(a, version, WEIGHTS_WAIT_MS);
     }
 }
 
@@ -245,6 +313,10 @@ static void work(struct scheduler *s, bool cut)
     drop_cancelled(s, cut);
     start_choices(s);
     admit(s);
+    if (!arrival_complete(arrival_of(s))) {
+        work_arriving(s);
+        return;
+    }
     prefill(s, gather(s) == 0);
     start_choices(s);
     int n = gather(s);
@@ -268,6 +340,8 @@ static void *run(void *arg)
         if (s->stop)
             break;
         s->asleep = true;
+        if (arrival_of(s))
+            arrival_phase(arrival_of(s), PHASE_FETCH);
         pthread_cond_broadcast(&s->idle);
         while (!s->waiting && !s->stop)
             pthread_cond_wait(&s->wake, &s->mutex);
@@ -320,7 +394,7 @@ static bool make_ready(struct scheduler *s, struct generation *g, struct err *e)
 static bool submit_locked(struct scheduler *s, struct generation *g, struct err *e)
 {
     if (s->draining)
-        return stopping(e);
+        return stopping(s, e);
     if (atomic_load(&s->waiting_count) >= s->max_waiting)
         return err_set(e, ERR_BUSY, "%d requests wait already; try again later", s->max_waiting);
     append(&s->waiting, g);
@@ -330,7 +404,7 @@ static bool submit_locked(struct scheduler *s, struct generation *g, struct err 
 static bool continue_locked(struct scheduler *s, struct generation *g, struct err *e)
 {
     if (s->cut)
-        return stopping(e);
+        return stopping(s, e);
     g->next = s->waiting;
     s->waiting = g;
     return true;
@@ -349,6 +423,8 @@ static bool hand_over(struct scheduler *s, struct generation *g,
         pthread_cond_signal(&s->wake);
     }
     pthread_mutex_unlock(&s->mutex);
+    if (ok)
+        arrival_nudge(arrival_of(s)); /* it may be waiting for weights */
     return ok;
 }
 

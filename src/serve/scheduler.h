@@ -5,6 +5,10 @@
  * the weights. Nobody's text depends on who runs beside: each sequence has its own sampler and seed
  * (seed + its index). With nothing to do the thread sleeps.
  *
+ * While weights still arrive (m->model.arrival) every prompt that has a session goes on right behind them,
+ * one layer at a time in turns; answers whose tokens' rows are there decode between. When the load fails, so
+ * does every generation that needs what is missing, with its reason (ERR_TRANSIENT).
+ *
  *   struct scheduler *s = scheduler_new(&model, 64, &e);
  *   struct generation *g = generation_new(&spec, (struct sink){on_event, me}, &e);
  *   if (!scheduler_submit(s, g, &e)) …                          ERR_BUSY: the queue is full

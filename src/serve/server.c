@@ -1,9 +1,9 @@
 #include "serve/server.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "serve/http/connection.h"
-#include "serve/http/listen.h"
 #include "serve/http/state.h"
 #include "serve/prepare.h"
 
@@ -145,13 +145,19 @@ static bool start_config(struct server *s, struct err *e)
            (s->poller = poller_new(s->live, e));
 }
 
+static bool open_port(struct server *s, struct err *e)
+{
+    s->listen_fd = s->opt.listen_fd ? s->opt.listen_fd : listen_on(s->opt.host, &s->port, e);
+    return s->listen_fd >= 0 && (!s->opt.listen_fd || listen_adopt(s->listen_fd, &s->port, e));
+}
+
 /* On the worker's thread. */
 static void run_call(void *arg, struct call *c)
 {
     struct server *s = arg;
     struct api_error e = {0};
     if (!atomic_load(&s->model))
-        api_refuse(&e, ERR_CANCELLED, "", "the service is stopping before its model was loaded; ask again");
+        refuse_stopping(s, &e);
     else if (call_is_gone(c))
         api_refuse(&e, ERR_CANCELLED, "", "the client went away");
     if (e.err.kind == ERR_NONE) {
@@ -182,8 +188,10 @@ struct server *server_new(const struct server_options *o, struct err *e)
         err_set(e, ERR_MEMORY, "no memory for the server");
         goto failed;
     }
-    if ((s->listen_fd = listen_on(s->opt.host, &s->port, e)) >= 0 && (s->watch = watch_new(&limits, e)) &&
-        start_config(s, e) && (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
+    if (o->arrival && !(s->feed = load_feed_new(o->arrival, e)))
+        goto failed;
+    if (open_port(s, e) && (s->watch = watch_new(&limits, e)) && start_config(s, e) &&
+        (s->worker = worker_new(run_call, s, e)) && start_daemon(s, e))
         return s;
 failed:
     server_free(s);
@@ -227,6 +235,7 @@ bool server_stop(struct server *s, double seconds)
     atomic_store(&s->stopping, true);
     s->stopped = true;
     stop_listening(s);
+    load_feed_stop(s->feed);
     if (s->poller)
         poller_stop(s->poller);
     bool all_finished = wait_until_done(s, clock_ms() + seconds * 1e3);
@@ -250,6 +259,7 @@ void server_free(struct server *s)
         server_stop(s, 0);
     scheduler_free(s->scheduler);
     worker_free(s->worker);
+    load_feed_free(s->feed);
     watch_free(s->watch);
     poller_free(s->poller);
     live_free(s->live);

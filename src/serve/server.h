@@ -8,9 +8,9 @@
  *   loaded_model_close(&m);
  *
  * Routes: POST /v1/chat/completions, POST /v1/audio/transcriptions, GET /v1/models, GET /v1/models/{id},
- * GET /healthz (alive), GET /readyz (model loaded), GET /metrics (Prometheus), GET /v1/config (the live
- * configuration), GET / (a page to talk to). Requests that come before the model are held and answered when
- * it is there.
+ * GET /healthz (alive), GET /readyz (model loaded), GET /v1/load (how far it is), GET /metrics (Prometheus),
+ * GET /v1/config (the live configuration), GET / (a page to talk to). Requests that come before the model are
+ * held and answered when it is there.
  *
  * Live configuration (service_config.h), when there is a source: each chat completion has exactly one, the
  * one in force when its work begins, whatever changes meanwhile; its generation is the header
@@ -30,7 +30,8 @@
  * joined by spaces; in verbose_json each window is a segment. A window is written in at most as many tokens
  * as it has audio tokens and 64 more; one that was cut there is named in "warnings".
  *
- * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace. */
+ * One log line per request: route, status, ms, queue_ms, ttft_ms, tokens_in, tokens_out, trace; of /healthz
+ * and /readyz only where the level is debug. */
 #ifndef FERRY_SERVE_SERVER_H
 #define FERRY_SERVE_SERVER_H
 
@@ -45,10 +46,25 @@
 
 struct server;
 
+/* GET /v1/load, an object, or with Accept: text/event-stream one every half second until the load has ended:
+ *
+ *   {"object":"load","state":"starting|loading|loaded|failed","bytes":…,"total":…,"percent":43,
+ *    "bytes_per_second":…,"elapsed_ms":…,"first_token_ms":…,"loaded_ms":…,      predicted, from now; or null
+ *    "reached":{"waits_for":"decoder layer 5","done":39,"of":68},
+ *    "phases":{"start_ms":…,"files_ms":…,"headers_ms":…,"fetch_ms":…,"wait_ms":…,"compute_ms":…},
+ *    "failure":null,
+ *    "stages":[{"name":"audio front","bytes":…,"arrived_ms":…,"begun_ms":…,"done_ms":…,"busy_ms":…},…]}
+ *
+ * Times are since the start; begun, done and busy are those of the first answer's computing.
+ *
+ * Events leave stages out, but the last. Streamed answers that are waited for while the load lasts begin with
+ * comments (": loading 43 %, first token in about 12 s"), one a second. */
+
 /* 0 or NULL anywhere: the default. */
 struct server_options {
     const char *host;     /* address to listen on; default: all, IPv6 and IPv4 */
     int port;             /* 0: any free one, see server_port */
+    int listen_fd;        /* a socket that listens already (base/listen.h), taken over; host is not read */
     const char *api_key;  /* asked of everything but /healthz and /readyz; NULL or "": open to all */
     const char *version;  /* for system_fingerprint and ferry_build_info */
     const char *math;     /* "exact", "fast": the same */
@@ -61,13 +77,16 @@ struct server_options {
     double stall_seconds; /* nothing moves in a body or in a reply; default 60 */
     const struct config_source *config; /* must outlive the server; NULL: no live configuration */
     double config_seconds;              /* between two looks at it while requests come; default 2 */
+    struct arrival *arrival;            /* told of the load; must outlive the server. NULL: nobody tells */
+    bool gate; /* before there is a model: 503 at once, instead of holding requests */
 };
 
 /* Binds and answers. Raises the soft RLIMIT_NOFILE. NULL with *e set: the port is taken, … */
 struct server *server_new(const struct server_options *o, struct err *e);
 int server_port(const struct server *s);
 
-/* Hands over the model, once; it must outlive the server. False with *e set. */
+/* Hands over the model, once; it must outlive the server. Its weights may still be arriving: requests are
+ * computed behind them. False with *e set. */
 bool server_set_model(struct server *s, struct loaded_model *m, struct err *e);
 
 /* Takes no new connections and answers 503 to new requests; lets what runs finish for that long; ends the

@@ -14,6 +14,7 @@ struct stores {
     struct arena *arena; /* of the configuration */
     struct gcloud_config config;
     struct cloud *cloud;
+    const struct retry_policy *policy;
     struct {
         pthread_mutex_t mutex;
         struct hub *hub; /* made when the first repository is opened */
@@ -61,6 +62,22 @@ struct cloud *stores_cloud(struct stores *s)
     return s->cloud;
 }
 
+void stores_patience(struct stores *s, int seconds)
+{
+    http_patience(s->http, seconds);
+}
+
+void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop)
+{
+    http_wind_down(s->http, stop);
+}
+
+void stores_retry(struct stores *s, const struct retry_policy *policy)
+{
+    s->policy = policy;
+    cloud_set_retry(s->cloud, policy);
+}
+
 /* --- opening --- */
 
 static bool same_text(const char *a, const char *b)
@@ -81,6 +98,8 @@ static struct store *open_repository_locked(struct stores *s, const struct uri *
 {
     if (!s->locked.hub && !(s->locked.hub = hub_new(s->http, e)))
         return NULL;
+    if (s->policy)
+        hub_set_retry(s->locked.hub, s->policy);
     return hf_open(s->locked.hub, u, e);
 }
 
@@ -167,6 +186,19 @@ bool store_put(struct store *s, const char *name, const void *bytes, size_t size
 uint64_t upload_held(struct store *s, const char *name)
 {
     return s->uri.scheme == URI_LOCAL ? part_file_held(name) : 0;
+}
+
+bool store_copies(const struct store *from, const struct store *to)
+{
+    return from->kind == to->kind && from->kind->copy;
+}
+
+bool store_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                struct err *e)
+{
+    if (!store_copies(copy->from, copy->to))
+        return err_set(e, ERR_UNSUPPORTED, "%s: these two places make no copies themselves", copy->name);
+    return copy->from->kind->copy(copy, at, a, out, e);
 }
 
 struct upload *upload_begin(struct store *s, const struct upload_spec *spec, const char *resume,

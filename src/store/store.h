@@ -28,6 +28,15 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
+/* http_patience: how long a connection may bring nothing before it is given up. Before the first read. */
+void stores_patience(struct stores *s, int seconds);
+/* Once *stop is nonzero, what is under way goes on as long as bytes move, and nothing is tried again
+ * (http_wind_down). Before requests are under way. */
+void stores_wind_down(struct stores *s, const volatile sig_atomic_t *stop);
+/* When calls are tried again: retry_default unless told. Before the first place is opened; policy must
+ * outlive s.
+ */
+void stores_retry(struct stores *s, const struct retry_policy *policy);
 
 /* The same place is opened once. A repository is resolved to its commit here. Stays the stores'. */
 struct store *stores_open(struct stores *s, const struct uri *u, struct err *e);
@@ -81,6 +90,22 @@ bool store_delete(struct store *s, const struct entry *what, struct err *e); /* 
  * new generation is later than the one it replaces, also within one tick of the clock. out may be NULL. */
 bool store_put(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
                struct arena *a, struct entry *out, struct err *e);
+
+/* --- copies that the place makes itself, no byte of which passes through here --- */
+
+bool store_copies(const struct store *from, const struct store *to); /* there is such a way between the two */
+/* Moves the copy on; to be called until at->done, when *out is what is there. For zeros, *at begins it.
+ * Compared with what `from` says of itself (ERR_CORRUPT). ERR_BUSY: the source is another by now, or the
+ * precondition failed. */
+struct store_copy {
+    struct store *from, *to;
+    const struct entry *source;
+    const char *name;
+    int64_t if_generation;
+    const volatile sig_atomic_t *stop;
+};
+bool store_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                struct err *e);
 
 /* --- large files, in parts --- */
 

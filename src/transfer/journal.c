@@ -61,7 +61,7 @@ static void print_leaf(char *out, size_t room, const char *source, const char *t
     snprintf(out, room, "%s-%.16s", word, hex);
 }
 
-static bool find_place(struct journal *j, const char *source, const char *target, struct err *e)
+static bool name_place(struct journal *j, const char *source, const char *target, struct err *e)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char leaf[80];
@@ -73,9 +73,8 @@ static bool find_place(struct journal *j, const char *source, const char *target
         n = snprintf(j->path, sizeof j->path, "%s/.local/state/ferry/%s", home, leaf);
     else
         return err_set(e, ERR_USAGE, "no place for the journal of the copy: set HOME or XDG_STATE_HOME");
-    if (n >= (int)sizeof j->path)
-        return err_set(e, ERR_USAGE, "the path of the folder for journals is too long");
-    return make_folders(j->path, e);
+    return n < (int)sizeof j->path ||
+           err_set(e, ERR_USAGE, "the path of the folder for journals is too long");
 }
 
 /* --- opening --- */
@@ -146,7 +145,8 @@ static bool read_lines(struct journal *j, struct err *e)
     return ok;
 }
 
-/* A line is made, taken in as if it had been read, and written: none gets there that cannot be read again. */
+/* Lines are made, taken in as if they had been read, and written: none gets there that cannot be read again.
+ */
 static bool append_locked(struct journal *j, struct text *t, struct err *e)
 {
     size_t good = 0;
@@ -206,11 +206,17 @@ struct journal *journal_open(const char *source, const char *target, struct err 
     }
     j->fd = -1;
     pthread_mutex_init(&j->locked.mutex, NULL);
-    if (find_place(j, source, target, e) && open_locked(j, e) && read_lines(j, e) &&
-        check_pair(j, source, target, e))
+    if (name_place(j, source, target, e) && make_folders(j->path, e) && open_locked(j, e) &&
+        read_lines(j, e) && check_pair(j, source, target, e))
         return j;
     journal_close(j);
     return NULL;
+}
+
+bool journal_exists(const char *source, const char *target)
+{
+    struct journal j;
+    return name_place(&j, source, target, NULL) && access(j.path, F_OK) == 0;
 }
 
 void journal_close(struct journal *j)
@@ -277,6 +283,16 @@ bool journal_done(struct journal *j, const char *name, int64_t generation, struc
 {
     struct text t = {0};
     line_done(&t, name, generation);
+    return append(j, &t, e);
+}
+
+bool journal_whole(struct journal *j, const struct journal_start *start, const struct journal_seal *seal,
+                   int64_t generation, struct err *e)
+{
+    struct text t = {0};
+    line_start(&t, start);
+    line_seal(&t, start->name, seal);
+    line_done(&t, start->name, generation);
     return append(j, &t, e);
 }
 

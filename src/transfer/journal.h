@@ -12,6 +12,7 @@
  *   part NAME NUMBER RANGES SHA256_STATE     a part is stored; the hash of all bytes up to its end
  *   seal NAME CRC32C SHA256 RANGES           every part is stored and verified, it is about to appear
  *   done NAME GENERATION                     it is there
+ * A file that is written in one piece has its three lines when it is there.
  *
  * NAME is that of the target. IDENTITY is what the source said of the file (sha256, git blob id, generation):
  * another one starts it anew. RANGES are the CRC32Cs of pieces of RANGE_BYTES, with commas; a part is a whole
@@ -69,8 +70,9 @@ struct journal_file {
 /* Opens or makes the journal of this pair; reads what is there. NULL with *e set: ERR_BUSY when another
  * process has it, ERR_IO. */
 struct journal *journal_open(const char *source, const char *target, struct err *e);
-void journal_close(struct journal *j);                 /* NULL is fine */
-bool journal_remove(struct journal *j, struct err *e); /* all is done: deletes and closes */
+bool journal_exists(const char *source, const char *target); /* a copy of this pair was begun and not ended */
+void journal_close(struct journal *j);                       /* NULL is fine */
+bool journal_remove(struct journal *j, struct err *e);       /* all is done: deletes and closes */
 const char *journal_path(const struct journal *j);
 const char *journal_leaf(const struct journal *j); /* the last part of the path */
 
@@ -84,6 +86,9 @@ bool journal_part(struct journal *j, const char *name, int part, const uint32_t 
                   const char *sha256_state, struct err *e);
 bool journal_sealing(struct journal *j, const char *name, const struct journal_seal *seal, struct err *e);
 bool journal_done(struct journal *j, const char *name, int64_t generation, struct err *e);
+/* The three at once, of a file that was written in one piece: a third of the writes. */
+bool journal_whole(struct journal *j, const struct journal_start *start, const struct journal_seal *seal,
+                   int64_t generation, struct err *e);
 
 /* The whole as text without secrets (malloc), and taking over such a text where ours knows less. */
 char *journal_text(struct journal *j, size_t *size, struct err *e);

@@ -4,6 +4,7 @@
 #include "base/pages.h"
 #include "base/stop.h"
 #include "cloud/storage.h"
+#include "transfer/engine/digest.h"
 #include "transfer/transfer.h"
 
 #include <pthread.h>
@@ -147,6 +148,40 @@ static void free_piece(struct ring *r, uint64_t piece)
     pthread_mutex_unlock(&r->locked.mutex);
 }
 
+/* What is known of a whole file, compared as it goes by. */
+struct proof {
+    const struct entry *from;
+    bool whole; /* else nothing is known of the range */
+    uint32_t crc32c;
+    struct digest digest;
+};
+
+static bool proof_start(struct proof *p, const struct entry *from, uint64_t offset, uint64_t size,
+                        struct err *e)
+{
+    *p = (struct proof){.from = from, .whole = offset == 0 && size == from->size};
+    return !p->whole || digest_start(&p->digest, from, "", e);
+}
+
+/* Before the last piece is handed out: whoever reads on gets a file that is short, never one that is wrong.
+ */
+static bool proof_add(struct proof *p, const void *bytes, size_t size, bool last, struct err *e)
+{
+    char sha256[SHA256_HEX];
+    if (!p->whole)
+        return true;
+    p->crc32c = crc32c(p->crc32c, bytes, size);
+    if (p->from->sha256 || p->from->git_blob)
+        digest_add(&p->digest, bytes, size);
+    if (!last)
+        return true;
+    if (p->from->has_crc32c && p->crc32c != p->from->crc32c)
+        return err_set(e, ERR_CORRUPT,
+                       "crc32c of what arrived is %08x, of the source %08x; the end is held back", p->crc32c,
+                       p->from->crc32c);
+    return (!p->from->sha256 && !p->from->git_blob) || digest_end(&p->digest, p->from, sha256, e);
+}
+
 bool transfer_stream_out(struct store *s, const struct entry *from, uint64_t offset, uint64_t size,
                          bool (*fn)(void *arg, const void *bytes, size_t size, struct err *e), void *arg,
                          const volatile sig_atomic_t *stop, struct err *e)
@@ -160,11 +195,14 @@ bool transfer_stream_out(struct store *s, const struct entry *from, uint64_t off
         return true;
     o.pieces = size / piece + (size % piece != 0);
     int threads = o.pieces < TRANSFER_WORKERS ? (int)o.pieces : TRANSFER_WORKERS;
-    bool ok = ring_open(&o.ring, piece, e) && ring_start(&o.ring, threads, read_pieces, &o, e);
+    struct proof proof = {0};
+    bool ok = ring_open(&o.ring, piece, e) && proof_start(&proof, from, offset, size, e) &&
+              ring_start(&o.ring, threads, read_pieces, &o, e);
     for (uint64_t i = 0; ok && i < o.pieces; i++) {
         ok = wait_for_piece(&o.ring, i);
         struct err problem = {0};
-        if (ok && !fn(arg, slot(&o.ring, i), piece_size(&o, i), &problem)) {
+        if (ok && (!proof_add(&proof, slot(&o.ring, i), piece_size(&o, i), i + 1 == o.pieces, &problem) ||
+                   !fn(arg, slot(&o.ring, i), piece_size(&o, i), &problem))) {
             ring_end(&o.ring, &problem);
             ok = false;
         }
@@ -175,6 +213,7 @@ bool transfer_stream_out(struct store *s, const struct entry *from, uint64_t off
     if (!ok && o.ring.locked.problem.kind != ERR_NONE)
         *e = o.ring.locked.problem;
     ring_close(&o.ring);
+    digest_clear(&proof.digest);
     return ok;
 }
 

@@ -131,6 +131,7 @@ static bool fill(struct transfer *t, struct copy *c, const struct transfer_job *
     kept->updated = NULL;
     c->identity = identify(t, s);
     c->hashed = s->sha256 || s->git_blob || t->opt.want_ranges;
+    c->within = !c->hashed && store_copies(job->from, job->to);
     c->out.name = kept->name;
     c->out.target = c->job.target;
     c->out.size = s->size;
@@ -164,10 +165,11 @@ bool transfer_add(struct transfer *t, const struct transfer_job *job, struct err
 
 /* --- threads and buffers --- */
 
+/* It goes in one piece: a thread has it to its end. */
 static bool is_small(const struct transfer *t, const struct copy *c)
 {
     uint32_t most = t->opt.part_bytes < TRANSFER_SMALL_BYTES ? t->opt.part_bytes : TRANSFER_SMALL_BYTES;
-    return c->job.source.size <= most;
+    return c->within || c->job.source.size <= most;
 }
 
 static bool fill_queues(struct transfer *t, struct err *e)
@@ -190,6 +192,8 @@ static size_t largest_piece(const struct queue *q)
     for (int i = 0; i < q->count; i++) {
         const struct copy *c = q->copies[i];
         uint64_t size = c->job.source.size < c->part_bytes ? c->job.source.size : c->part_bytes;
+        if (c->within)
+            continue;
         most = size > most ? size : most;
     }
     return (size_t)(most + PAGE - 1) / PAGE * PAGE;
@@ -234,7 +238,7 @@ static bool make_workers(struct transfer *t, struct err *e)
 
 struct task {
     struct copy *copy;
-    int part; /* -1: the whole of a small file; -2: open a large one */
+    int part; /* -1: the whole of a file; -2: open a large one */
 };
 
 static bool ended_locked(const struct transfer *t)
@@ -341,6 +345,8 @@ static void *work(void *arg)
     while (take(w, &task)) {
         if (task.part == -2)
             large_open(w, task.copy);
+        else if (task.part == -1 && task.copy->within)
+            within_carry(w, task.copy);
         else if (task.part == -1)
             small_carry(w, task.copy);
         else

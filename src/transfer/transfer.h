@@ -17,7 +17,6 @@
 
 #include "store/store.h"
 #include "transfer/journal.h"
-#include "transfer/manifest.h"
 
 #include <signal.h>
 
@@ -38,7 +37,8 @@ struct transfer_options {
     const char *copy_name;             /* journal_copy_name; NULL: none */
     bool skip_existing;                /* -n: what is there stays */
     bool want_ranges;                  /* keep sha256 and the CRC of every range, for a manifest */
-    const volatile sig_atomic_t *stop; /* parts in flight are finished, the journal is kept */
+    const volatile sig_atomic_t *stop; /* parts in flight are finished (as long as bytes move, when the stores
+                                          wind down with it), the journal is kept */
 };
 
 enum transfer_state { TRANSFER_WAITING, TRANSFER_RUNNING, TRANSFER_DONE, TRANSFER_SKIPPED, TRANSFER_FAILED };
@@ -88,7 +88,9 @@ void transfer_progress(struct transfer *t, struct transfer_progress *p);
 /* How long the parts of a file are: the smallest multiple of part_bytes that fits into max_parts. */
 uint32_t transfer_part_size(uint64_t size, uint32_t part_bytes, int max_parts);
 
-/* A whole file from a store, in order, to fn: for `cat` and `cp … -`, several parts in flight. */
+/* A file from a store, or a range of it, in order, to fn: for `cat` and `cp … -`, several parts in flight. Of
+ * a whole file what its place says of it (crc32c, sha256, git blob id) is compared before fn gets the last
+ * piece: ERR_CORRUPT. */
 bool transfer_stream_out(struct store *s, const struct entry *from, uint64_t offset, uint64_t size,
                          bool (*fn)(void *arg, const void *bytes, size_t size, struct err *e), void *arg,
                          const volatile sig_atomic_t *stop, struct err *e);

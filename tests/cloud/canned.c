@@ -43,12 +43,15 @@ static size_t read_request(int fd, char *request)
     return size;
 }
 
-static void serve(struct canned *c, int fd, char *request)
+static const char keep[] = "Connection: keep-alive\r\n";
+
+/* One request and its answer. True: another may follow on this connection. */
+static bool serve(struct canned *c, int fd, char *request)
 {
     size_t size = read_request(fd, request);
     char *answer = NULL;
     if (size == 0)
-        return;
+        return false;
     pthread_mutex_lock(&c->mutex);
     if (c->request_count < MAX_EXCHANGES && (c->requests[c->request_count] = malloc(size + 1)))
         memcpy(c->requests[c->request_count++], request, size + 1);
@@ -64,10 +67,9 @@ static void serve(struct canned *c, int fd, char *request)
             break;
         sent += (size_t)n;
     }
+    bool kept = strstr(text, keep) != NULL;
     free(answer);
-    shutdown(fd, SHUT_WR);
-    while (read(fd, request, REQUEST_ROOM) > 0) /* so that no reset overtakes the answer */
-        continue;
+    return kept;
 }
 
 static void *serve_all(void *arg)
@@ -75,7 +77,11 @@ static void *serve_all(void *arg)
     struct canned *c = arg;
     char *request = malloc(REQUEST_ROOM);
     for (int fd; request && (fd = accept(c->listener, NULL, NULL)) >= 0;) {
-        serve(c, fd, request);
+        while (serve(c, fd, request))
+            continue;
+        shutdown(fd, SHUT_WR);
+        while (read(fd, request, REQUEST_ROOM) > 0) /* so that no reset overtakes the answer */
+            continue;
         close(fd);
     }
     free(request);
@@ -137,6 +143,15 @@ void canned_answer(struct canned *c, int status, const char *headers, const char
     char *text = NULL;
     assert_true(asprintf(&text, "HTTP/1.1 %d Canned\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
                          status, strlen(body), headers ? headers : "", body) > 0);
+    canned_raw(c, text);
+    free(text);
+}
+
+void canned_kept(struct canned *c, int status, const char *body)
+{
+    char *text = NULL;
+    assert_true(asprintf(&text, "HTTP/1.1 %d Canned\r\n%sContent-Length: %zu\r\n\r\n%s", status, keep,
+                         strlen(body), body) > 0);
     canned_raw(c, text);
     free(text);
 }

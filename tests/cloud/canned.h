@@ -14,6 +14,8 @@ const char *canned_url(const struct canned *c); /* "http://127.0.0.1:PORT" */
 /* headers: lines, each with its "\r\n"; NULL: none. Content-Length is added. */
 void canned_answer(struct canned *c, int status, const char *headers, const char *body);
 void canned_raw(struct canned *c, const char *bytes); /* as it is; "" closes at once */
+/* The connection stays, and the next answer goes to the next request on it. */
+void canned_kept(struct canned *c, int status, const char *body);
 
 int canned_count(struct canned *c); /* requests so far */
 /* Request i: head and body, a NUL behind; "" when there was none. Until canned_stop or canned_forget. */

@@ -159,13 +159,65 @@ static void object_is_put_listed_copied_read_and_deleted(void **state)
     assert_int_equal(again.generation, o.generation);
     must(storage_list(c->cloud, &l, &e), &e);
     assert_int_equal(seen, 1);
-    must(storage_copy(c->cloud, "model-bkt", small.name, "model-bkt", "copy", c->arena, &again, &e), &e);
+    struct rewrite_state at = {0};
+    const struct storage_rewrite copy = {.from_bucket = "model-bkt",
+                                         .from = &o,
+                                         .bucket = "model-bkt",
+                                         .name = "copy",
+                                         .if_generation = STORAGE_ANY_GENERATION};
+    must(storage_rewrite(c->cloud, &copy, &at, c->arena, &again, &e), &e);
+    assert_true(at.done);
     assert_int_equal(again.crc32c, o.crc32c);
     must(storage_read(c->cloud, "model-bkt", "copy", again.generation, 500, 100, back, NULL, &e), &e);
     assert_memory_equal(back, bytes + 500, 100);
     must(storage_delete(c->cloud, "model-bkt", "copy", again.generation, &e), &e);
     assert_false(storage_stat(c->cloud, "model-bkt", "copy", c->arena, &again, &e));
     assert_int_equal(e.kind, ERR_NOT_FOUND);
+}
+
+/* The last request of gcloud's cp from bucket to bucket, as it was recorded. */
+static json_t *recorded_rewrite(void)
+{
+    json_t *all = json_load_file("data/captures/gcloud-528.json", 0, NULL);
+    const json_t *asked = json_object_get(json_object_get(all, "storage-cp-cloud-to-cloud"), "requests");
+    json_t *last = json_incref(json_array_get(asked, json_array_size(asked) - 1));
+    json_decref(all);
+    return last;
+}
+
+/* Apart from what gcloud says of the copy (its body: what the source says anyway, which is copied when
+ * nothing is said), that ACLs are not asked for, and which generation is meant. */
+static void copy_asks_as_gcloud_does(void **state)
+{
+    struct client *c = *state;
+    struct storage_put p = small;
+    struct err e = {0};
+    struct object from, o;
+    struct rewrite_state at = {0};
+    char expected[300];
+    json_t *theirs = recorded_rewrite();
+    const char *path = json_string_value(json_object_get(theirs, "path"));
+    assert_string_equal(strchr(path, '?'), "?alt=json&maxBytesRewrittenPerCall=104857600");
+    p.name = "models/mid.bin";
+    must(storage_put(c->cloud, &p, c->arena, &from, &e), &e);
+    snprintf(expected, sizeof expected,
+             "%.*s?projection=noAcl&maxBytesRewrittenPerCall=104857600&sourceGeneration=%lld",
+             (int)strcspn(path, "?"), path, (long long)from.generation);
+    emulator_log_clear(&emulator);
+    const struct storage_rewrite copy = {.from_bucket = "model-bkt",
+                                         .from = &from,
+                                         .bucket = "model-bkt",
+                                         .name = "copy/mid.bin",
+                                         .if_generation = STORAGE_ANY_GENERATION};
+    must(storage_rewrite(c->cloud, &copy, &at, c->arena, &o, &e), &e);
+    assert_string_equal(o.content_type, p.content_type);
+    json_t *log = emulator_log(&emulator), *ours = json_array_get(log, 0);
+    assert_string_equal(json_string_value(json_object_get(ours, "path")), expected);
+    assert_string_equal(json_string_value(json_object_get(ours, "method")),
+                        json_string_value(json_object_get(theirs, "method")));
+    assert_string_equal(json_string_value(json_object_get(ours, "call")), "storage.objects.rewrite");
+    json_decref(log);
+    json_decref(theirs);
 }
 
 static void object_of_the_same_name_is_not_replaced(void **state)
@@ -429,6 +481,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_cloud, close_cloud)
     const struct CMUnitTest tests[] = {
         CASE(object_is_put_listed_copied_read_and_deleted),
+        CASE(copy_asks_as_gcloud_does),
         CASE(object_of_the_same_name_is_not_replaced),
         CASE(reads_survive_what_passes),
         CASE(parts_become_an_object_even_when_the_seals_answer_is_lost),

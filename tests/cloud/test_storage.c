@@ -215,6 +215,22 @@ static void put_whose_answer_was_lost_has_worked_when_the_object_is_ours(void **
     expect_error(&e, ERR_BUSY, "HTTP 412");
 }
 
+/* Then it is libcurl that sends it again. */
+static void put_whose_answer_was_lost_with_its_kept_connection_has_worked(void **state)
+{
+    struct client *c = *state;
+    struct storage_put p = nine(STORAGE_ABSENT);
+    struct object o;
+    struct err e = {0};
+    canned_kept(c->server, 200, OBJECT);
+    canned_raw(c->server, "");
+    canned_answer(c->server, 412, NULL, "");
+    canned_answer(c->server, 200, NULL, OBJECT);
+    assert_true(storage_stat(c->cloud, "model-bkt", "x", c->arena, &o, &e));
+    assert_true(storage_put(c->cloud, &p, c->arena, &o, &e));
+    assert_int_equal(canned_count(c->server), 4);
+}
+
 static void object_that_was_there_before_is_not_ours(void **state)
 {
     struct client *c = *state;
@@ -257,20 +273,118 @@ static void delete_keeps_to_its_generation(void **state)
     expect_error(&e, ERR_NOT_FOUND, "gs://model-bkt/a: HTTP 404");
 }
 
+#define REWRITE(name)                                                                                        \
+    "POST /storage/v1/b/from/o/" name                                                                        \
+    "/rewriteTo/b/to/o/c%2Fd?projection=noAcl&maxBytesRewrittenPerCall=104857600"
+
+static const struct object source = {
+    .name = "a/b", .size = 9, .generation = 7, .has_crc32c = true, .crc32c = 0xe3069283}; /* of "123456789" */
+static const struct storage_rewrite rewrite = {.from_bucket = "from",
+                                               .from = &source,
+                                               .bucket = "to",
+                                               .name = "c/d",
+                                               .if_generation = STORAGE_ANY_GENERATION};
+
 static void copy_goes_on_until_done(void **state)
 {
     struct client *c = *state;
+    struct rewrite_state at = {0};
+    struct storage_rewrite new_only = rewrite;
     struct object o;
     struct err e = {0};
-    canned_answer(c->server, 200, NULL, "{\"done\":false,\"rewriteToken\":\"t/1\"}");
+    canned_answer(c->server, 200, NULL,
+                  "{\"done\":false,\"totalBytesRewritten\":\"5\",\"rewriteToken\":\"t/1\"}");
     canned_answer(c->server, 200, NULL, "{\"done\":true,\"resource\":" OBJECT "}");
-    assert_true(storage_copy(c->cloud, "from", "a/b", "to", "c/d", c->arena, &o, &e));
-    expect_request(c, 0, "POST /storage/v1/b/from/o/a%2Fb/rewriteTo/b/to/o/c%2Fd?projection=noAcl",
-                   "Content-Length: 0\r\n", NULL);
+    new_only.if_generation = STORAGE_ABSENT;
+    assert_true(storage_rewrite(c->cloud, &new_only, &at, c->arena, &o, &e));
+    assert_false(at.done);
+    assert_int_equal(at.rewritten, 5);
+    assert_string_equal(at.token, "t/1");
+    assert_true(storage_rewrite(c->cloud, &new_only, &at, c->arena, &o, &e));
+    assert_true(at.done);
+    assert_int_equal(o.generation, 7);
+    expect_request(c, 0, REWRITE("a%2Fb") "&sourceGeneration=7&ifGenerationMatch=0", "Content-Length: 0\r\n",
+                   NULL);
     assert_non_null(strstr(canned_request(c->server, 1), "&rewriteToken=t%2F1 HTTP"));
-    canned_answer(c->server, 200, NULL, "{\"done\":false}");
-    assert_false(storage_copy(c->cloud, "from", "a", "to", "b", c->arena, &o, &e));
-    expect_error(&e, ERR_CORRUPT, "gs://from/a to gs://to/b: a copy that is neither done nor goes on");
+}
+
+static void copy_that_is_another_is_deleted_again(void **state)
+{
+    static const char *const others[] = {"{\"done\":true,\"resource\":{\"name\":\"c/"
+                                         "d\",\"size\":\"9\",\"generation\":\"8\",\"crc32c\":\"AAAAAA==\"}}",
+                                         "{\"done\":true,\"resource\":{\"name\":\"c/"
+                                         "d\",\"size\":\"8\",\"generation\":\"8\",\"crc32c\":\"4waSgw==\"}}"};
+    struct client *c = *state;
+    struct object o;
+    for (int i = 0; i < 4; i++) {
+        struct rewrite_state at = {0};
+        struct err e = {0};
+        canned_answer(c->server, 200, NULL, others[i % 2]);
+        canned_answer(c->server, i < 2 ? 204 : 412, NULL, "");
+        assert_false(storage_rewrite(c->cloud, &rewrite, &at, c->arena, &o, &e));
+        expect_error(&e, ERR_CORRUPT, i < 2 ? "; deleted again" : "; could not be deleted again");
+        expect_error(&e, ERR_CORRUPT, "gs://from/a/b to gs://to/c/d: the copy has ");
+        expect_request(c, 2 * i + 1, "DELETE /storage/v1/b/to/o/c%2Fd?ifGenerationMatch=8", NULL);
+    }
+}
+
+static void answers_that_are_no_copy_are_refused(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        enum err_kind kind;
+        const char *says;
+    } cases[] = {
+        {200, "{\"done\":false}", ERR_CORRUPT, "a copy that is neither done nor goes on"},
+        {200, "{\"done\":false,\"rewriteToken\":\"\"}", ERR_CORRUPT, "neither done nor goes on"},
+        {200, "{\"done\":true}", ERR_CORRUPT, "an object was expected"},
+        {200, "[]", ERR_CORRUPT, "neither done nor goes on"},
+        {200, "{", ERR_CORRUPT, "not JSON"},
+        {404, "{\"error\":{\"message\":\"No such object: from/a/b\"}}", ERR_NOT_FOUND, "No such object"},
+        {412, "{}", ERR_BUSY, "somebody else has changed it meanwhile"},
+        {403, "{\"error\":{\"message\":\"x does not have storage.objects.create access\"}}", ERR_AUTH,
+         "grant roles/"},
+    };
+    struct client *c = *state;
+    struct object o;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rewrite_state at = {0};
+        struct err e = {0};
+        canned_answer(c->server, cases[i].status, NULL, cases[i].body);
+        assert_false(storage_rewrite(c->cloud, &rewrite, &at, c->arena, &o, &e));
+        expect_error(&e, cases[i].kind, cases[i].says);
+        assert_false(at.done);
+    }
+    char *long_one = NULL;
+    struct rewrite_state at = {0};
+    struct err e = {0};
+    assert_true(asprintf(&long_one, "{\"done\":false,\"rewriteToken\":\"%03000d\"}", 1) > 0);
+    canned_answer(c->server, 200, NULL, long_one);
+    assert_false(storage_rewrite(c->cloud, &rewrite, &at, c->arena, &o, &e));
+    expect_error(&e, ERR_CORRUPT, "a copy whose token has more than 2047 bytes");
+    free(long_one);
+}
+
+static void copy_whose_answer_was_lost_is_ours(void **state)
+{
+    struct client *c = *state;
+    struct object o;
+    for (int ours = 0; ours < 2; ours++) {
+        struct rewrite_state at = {0};
+        struct storage_rewrite new_only = rewrite;
+        struct err e = {0};
+        new_only.if_generation = STORAGE_ABSENT;
+        canned_answer(c->server, 503, NULL, "");
+        canned_answer(c->server, 412, NULL, "{}");
+        canned_answer(
+            c->server, 200, NULL,
+            ours ? OBJECT : "{\"name\":\"c/d\",\"size\":\"9\",\"generation\":\"8\",\"crc32c\":\"AAAAAA==\"}");
+        assert_int_equal(storage_rewrite(c->cloud, &new_only, &at, c->arena, &o, &e), ours);
+        assert_int_equal(at.done, ours);
+        if (!ours)
+            expect_error(&e, ERR_BUSY, "HTTP 412");
+    }
 }
 
 static void buckets_are_made_read_and_changed(void **state)
@@ -302,6 +416,49 @@ static void buckets_are_made_read_and_changed(void **state)
     json_decref(body);
 }
 
+/* The first try changes the bucket and its answer is lost; the second finds the precondition broken. */
+static void patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted(void **state)
+{
+    static const struct {
+        const char *is;
+        bool ours;
+    } cases[] = {
+        {"{\"rule\":[{\"a\":1},{\"b\":2}]}", false},
+        {"{\"rule\":[{\"a\":2}]}", false},
+        {"{\"rule\":[],\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":{\"a\":1},\"soft\":{\"days\":\"7\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"8\"}}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":1}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":\"7\"}", false},
+        {"{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\",\"since\":\"now\"},\"etag\":\"x\"}", true},
+    };
+    struct client *c = *state;
+    json_t *body = json_loads("{\"rule\":[{\"a\":1}],\"soft\":{\"days\":\"7\"},\"gone\":null}", 0, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        canned_answer(c->server, 503, NULL, "");
+        canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+        canned_answer(c->server, 200, NULL, cases[i].is);
+        json_t *json = bucket_patch(c->cloud, "model-bkt", 3, body, &e);
+        assert_int_equal(json != NULL, cases[i].ours);
+        if (!json)
+            expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+        json_decref(json);
+    }
+    json_decref(body);
+}
+
+static void patch_that_was_refused_at_once_is_not_ours(void **state)
+{
+    struct client *c = *state;
+    struct err e = {0};
+    json_t *body = json_loads("{\"a\":1}", 0, NULL);
+    canned_answer(c->server, 412, NULL, "{\"error\":{\"code\":412,\"message\":\"no\"}}");
+    assert_null(bucket_patch(c->cloud, "model-bkt", 3, body, &e));
+    expect_error(&e, ERR_BUSY, "gs://model-bkt: HTTP 412");
+    json_decref(body);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, client_open, client_close)
@@ -316,11 +473,17 @@ int main(void)
         CASE(stop_ends_a_read),
         CASE(small_object_goes_in_one_request_with_its_checksum),
         CASE(put_whose_answer_was_lost_has_worked_when_the_object_is_ours),
+        CASE(put_whose_answer_was_lost_with_its_kept_connection_has_worked),
         CASE(object_that_was_there_before_is_not_ours),
         CASE(object_that_differs_from_what_was_sent_is_told),
         CASE(delete_keeps_to_its_generation),
         CASE(copy_goes_on_until_done),
+        CASE(copy_that_is_another_is_deleted_again),
+        CASE(answers_that_are_no_copy_are_refused),
+        CASE(copy_whose_answer_was_lost_is_ours),
         CASE(buckets_are_made_read_and_changed),
+        CASE(patch_whose_answer_was_lost_has_worked_when_the_bucket_is_as_wanted),
+        CASE(patch_that_was_refused_at_once_is_not_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

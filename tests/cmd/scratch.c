@@ -26,8 +26,10 @@ void scratch_start(struct scratch *s, const char *ferry)
     setenv("XDG_STATE_HOME", path, 1);
     setenv("NO_COLOR", "1", 1);
     assert_int_equal(mkdir("hub", 0700), 0);
-    emulator_start(&s->emulator,
-                   &(struct emulator_options){.hub = "hub", .bucket = SCRATCH_BUCKET, .lfs_bytes = 100000});
+    emulator_start(&s->emulator, &(struct emulator_options){.hub = "hub",
+                                                            .bucket = SCRATCH_BUCKET,
+                                                            .public_key = SCRATCH_PUBLIC_KEY,
+                                                            .lfs_bytes = 100000});
     emulator_setenv(&s->emulator);
 }
 

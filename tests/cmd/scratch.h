@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #define SCRATCH_BUCKET "model-bkt"
+#define SCRATCH_PUBLIC_KEY "public.pem" /* of a service account, for a test that writes one there */
 
 struct scratch {
     const char *ferry; /* the program */

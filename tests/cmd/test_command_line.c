@@ -21,7 +21,8 @@
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-#define EXPECTED "expected the path of a model folder (config.json, *.safetensors, tokenizer files)"
+#define EXPECTED                                                                                             \
+    "expected the path of a model folder (config.json, *.safetensors, tokenizer files), gs://… or hf://…"
 
 static const struct {
     const char *words[6];
@@ -32,7 +33,7 @@ static const struct {
     {{"fly"}, 2, "ferry: there is no command \"fly\"; `ferry --help` lists those there are\n"},
     {{"--port"}, 2, "ferry: unknown option --port; a command comes first, see `ferry --help`\n"},
     {{"help", "fly"}, 2, "ferry: help: there is no command \"fly\"; `ferry --help` lists those there are\n"},
-    {{"serve"}, 2, "ferry: serve: which model? usage: ferry serve FOLDER [options]\n"},
+    {{"serve"}, 2, "ferry: serve: which model? usage: ferry serve FOLDER|URI [options]\n"},
     {{"serve", TINY, "--port", "x"},
      2,
      "ferry: serve: --port: \"x\", expected a whole number from 0 to 65535\n"},
@@ -40,18 +41,58 @@ static const struct {
     {{"serve", TINY, "--api-key-file", "data/none"},
      1,
      "ferry: serve: API key file: data/none: No such file or directory\n"},
-    {{"ask"}, 2, "ferry: ask: whom? usage: ferry ask FOLDER|URL [QUESTION] [--audio FILE] [options]\n"},
+    {{"deploy", "demo"},
+     2,
+     "ferry: deploy: what under which name? usage: ferry deploy NAME FOLDER|URI --target TARGET [options]\n"},
+    {{"deploy", "demo", TINY}, 2, "ferry: deploy: where to? --target local is this machine\n"},
+    {{"deploy", "demo", TINY, "--target", "moon"},
+     2,
+     "ferry: deploy: --target: \"moon\", expected one of local\n"},
+    {{"deploy", "Demo", TINY, "--target", "local"},
+     2,
+     "ferry: deploy: \"Demo\": expected a service's name: at most 49 of a-z, 0-9 and -, a letter first, no - "
+     "at "
+     "the end\n"},
+    {{"deploy", "demo", "data", "--target", "local"},
+     1,
+     "ferry: deploy: data: there is no config.json in it; expected a model folder\n"},
+    {{"deploy", "demo", "./none", "--target", "local"},
+     1,
+     "ferry: deploy: ./none: expected a model folder, gs://BUCKET/PREFIX or hf://OWNER/NAME: No such file or "
+     "directory\n"},
+    {{"deploy", "demo", TINY, "--target=local", "--memory=much"},
+     2,
+     "ferry: deploy: --memory: \"much\", expected an amount such as 32Gi, 512Mi or 16.8GB\n"},
+    {{"down"}, 2, "ferry: down: which service? usage: ferry down NAME [options]\n"},
+    {{"down", "no-such"},
+     1,
+     "ferry: down: there is no service \"no-such\"; `ferry status` lists those there are\n"},
+    {{"logs"}, 2, "ferry: logs: whose? usage: ferry logs NAME [-f] [-n N]\n"},
+    {{"logs", "no-such"},
+     1,
+     "ferry: logs: there is no service \"no-such\"; `ferry status` lists those there are\n"},
+    {{"status", "no-such"},
+     1,
+     "ferry: status: there is no service \"no-such\"; `ferry status` lists those there are\n"},
+    {{"ask"}, 2, "ferry: ask: whom? usage: ferry ask FOLDER|URI|NAME|URL [QUESTION] [--audio FILE] [options]\n"},
     {{"ask", TINY},
      2,
      "ferry: ask: what is the question? put it behind " TINY ", or give a recording with --audio\n"},
     {{"ask", TINY, "--audio", "data/none.wav"}, 1, "ferry: ask: data/none.wav: No such file or directory\n"},
-    {{"ask", "gs://bucket/model", "?"},
-     1,
-     "ferry: ask: gs://bucket/model: this version does not load from gs://; " EXPECTED "\n"},
+    {{"ask", "gs://B/model", "?"},
+     2,
+     "ferry: ask: gs://B: not a bucket's name (3 to 63 lower-case letters, digits, '-', '_', '.'); expected "
+     "gs://BUCKET/PREFIX\n"},
+    {{"serve", "-", "-p0", "--log=off"},
+     2,
+     "ferry: serve: -: a model is a folder or a URI (gs://…, hf://…)\n"},
     {{"ask", "data", "?"}, 1, "ferry: ask: data: there is no config.json in it; " EXPECTED "\n"},
     {{"ask", "Qwen/Qwen2-Audio-7B", "?"},
+     2,
+     "ferry: ask: hf://Qwen/Qwen2-Audio-7B: HF_HUB_OFFLINE is set: the hub is not asked; unset it\n"},
+    {{"ask", "./Qwen/Qwen2-Audio-7B", "?"},
      1,
-     "ferry: ask: Qwen/Qwen2-Audio-7B: " EXPECTED ": No such file or directory\n"},
+     "ferry: ask: ./Qwen/Qwen2-Audio-7B: " EXPECTED ": No such file or directory\n"},
     {{"ask", "http://me:pass@127.0.0.1/", "?"},
      2,
      "ferry: ask: the address contains a name or password; put the key in FERRY_API_KEY instead\n"},
@@ -233,6 +274,7 @@ static int give_program(void **state)
 
 int main(int argc, char **argv)
 {
+    setenv("HF_HUB_OFFLINE", "1", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_makes_no_sense_gets_one_line_and_a_code),
         cmocka_unit_test(missing_model_ends_the_service_with_the_reason),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,8 +22,8 @@
 
 /* Names that URLs, shells and file systems take amiss. */
 #define ODD "sub dir/日本/音声 #1 100%25?.wav"
-static const char *const names[] = {"a.txt",        "b.bin", "zero", "one", ODD, "sub dir/[x]*.bin",
-                                    "deep/er/c.txt"};
+static const char *const names[] = {"a.txt",         "b.bin", "zero", "one", ODD,   "sub dir/[x]*.bin",
+                                    "deep/er/c.txt", " ",     "%",    "#",   "%2F", "100%/ü 日本.json"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static void make_source(void)
@@ -151,6 +152,9 @@ static void dry_run_writes_nothing(void **state)
     scratch_ok(s, "cp", "-r", "plan", B "/plan", "--dry-run", "--json");
     assert_string_equal(s->last.out, "{\"dry_run\":true,\"files\":[{\"source\":\"plan/a\",\"target\":\"" B
                                      "/plan/a\",\"size\":3}]}\n");
+    assert_int_equal(truncate("plan/a", 60000000001), 0); /* a hole */
+    scratch_ok(s, "cp", "plan/a", B "/plan", "--dry-run", "--json");
+    assert_non_null(strstr(s->last.out, "\"size\":60000000001}"));
 }
 
 static void list_tells_sizes_times_and_checksums(void **state)
@@ -342,6 +346,223 @@ static void interrupted_copy_says_how_to_go_on(void **state)
     assert_true(emulator_count(&s->emulator, "GET", "*alt=media*", 0).sent < 60000000);
 }
 
+#define NO_MULTIPART "{\"query\":\"uploads*\",\"times\":0,\"do\":{\"status\":501}}"
+#define PUT_FAILS(which, n, times, what)                                                                     \
+    "{\"method\":\"PUT\",\"query\":\"*" which "*\",\"from\":" n ",\"times\":" times ",\"do\":{" what "}}"
+
+/* A session lives a week and may end before; the bucket's rules remove a multipart upload. */
+static void upload_that_is_gone_in_the_middle_begins_anew(void **state)
+{
+    struct scratch *s = *state;
+    static const struct {
+        const char *faults;
+        int status;
+    } cases[] = {
+        {NO_MULTIPART "," PUT_FAILS("upload_id=", "2", "1", "\"forget_session\":410"), 410},
+        {NO_MULTIPART "," PUT_FAILS("upload_id=", "3", "1", "\"forget_session\":404"), 404},
+        {PUT_FAILS("partNumber=3", "1", "1", "\"status\":404"), 404},
+    };
+    scratch_file("large", 20000003, 3);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char faults[500];
+        snprintf(faults, sizeof faults, "{\"faults\":[%s]}", cases[i].faults);
+        emulator_faults(&s->emulator, faults);
+        emulator_log_clear(&s->emulator);
+        scratch_ok(s, "cp", "large", B "/large");
+        emulator_faults(&s->emulator, NULL);
+        scratch_ok(s, "cp", B "/large", "back");
+        scratch_same("large", "back");
+        assert_int_equal(emulator_count(&s->emulator, "PUT", NULL, cases[i].status).requests, 1);
+    }
+}
+
+/* A file gets one more chance, not more. */
+static void upload_that_is_gone_for_good_is_told(void **state)
+{
+    struct scratch *s = *state;
+    scratch_file("large", 20000003, 3);
+    emulator_faults(&s->emulator, "{\"faults\":[" NO_MULTIPART
+                                  "," PUT_FAILS("upload_id=", "1", "0", "\"status\":410") "]}");
+    assert_int_equal(scratch_run(s, "cp", "large", B "/large"), 1);
+    assert_string_equal(s->last.err, "ferry: cp: large: " B "/large: upload session: HTTP 410: the upload "
+                                     "session is gone\n");
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*uploadType=resumable*", 200).requests, 2);
+    assert_int_equal(scratch_run(s, "cat", B "/large"), 1);
+}
+
+static void wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file(void **state)
+{
+    struct scratch *s = *state;
+    assert_int_equal(scratch_run_with(s, "through a pipe\n", "cp", "-", B "/pipe"), 0);
+    emulator_faults(&s->emulator, "corrupt-byte-always");
+    assert_int_equal(scratch_run(s, "cat", B "/pipe"), 1);
+    assert_string_equal(s->last.out, "");
+    assert_non_null(strstr(s->last.err, "the end is held back\n"));
+    assert_int_equal(scratch_run(s, "cp", B "/pipe", "-"), 1);
+    assert_string_equal(s->last.out, "");
+    emulator_faults(&s->emulator, NULL);
+}
+
+/* Of a small file and a large one, by the crc32c that the bucket says. */
+static void bytes_that_arrive_changed_are_fetched_again(void **state)
+{
+    struct scratch *s = *state;
+    static const size_t sizes[] = {1000, 20000003};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        scratch_file("from", sizes[i], 3);
+        scratch_ok(s, "cp", "from", B "/from");
+        emulator_faults(&s->emulator, "corrupt-byte-while-reading");
+        scratch_ok(s, "cp", B "/from", "back");
+        scratch_same("from", "back");
+        emulator_faults(&s->emulator, "corrupt-byte-always");
+        assert_int_equal(scratch_run(s, "cp", B "/from", "wrong"), 1);
+        assert_non_null(strstr(s->last.err, "ferry: cp: from: crc32c of what arrived is "));
+        assert_false(scratch_exists("wrong"));
+        emulator_faults(&s->emulator, NULL);
+    }
+}
+
+/* The folder that was to be its new name is there by then, and does not become the folder it is put in. */
+static void killed_copy_of_a_folder_goes_on_under_its_name(void **state)
+{
+    static const struct {
+        const char *from, *to, *fault, *method, *path;
+    } ways[] = {{B "/dir", "new", "slow", "GET", "*alt=media*"},
+                {"dir", B "/new",
+                 "{\"faults\":[{\"method\":\"PUT\",\"from\":2,\"times\":0,\"do\":{\"after_bytes\":100,"
+                 "\"then\":\"stall\",\"stall_seconds\":3}}]}",
+                 "PUT", "*partNumber*"}};
+    struct scratch *s = *state;
+    static struct outcome o;
+    struct program p;
+    scratch_file("dir/large", 40000000, 3);
+    scratch_text("dir/a", "a");
+    scratch_ok(s, "cp", "-r", "dir", B "/dir");
+    for (int i = 0; i < 2; i++) {
+        const char *const words[] = {"cp", "-r", ways[i].from, ways[i].to, "-w", "1", NULL};
+        emulator_faults(&s->emulator, ways[i].fault);
+        program_start(&p, s->ferry, words);
+        usleep(1000000);
+        kill(p.pid, SIGKILL);
+        program_finish(&p, NULL, &o);
+        assert_int_equal(o.code, 128 + SIGKILL);
+        emulator_faults(&s->emulator, NULL);
+        scratch_ok(s, "ls", ways[i].to); /* it is begun */
+        emulator_log_clear(&s->emulator);
+        scratch_ok_words(s, words);
+        struct emulator_count again = emulator_count(&s->emulator, ways[i].method, ways[i].path, 0);
+        assert_true(again.sent + again.body < 40000000);
+    }
+    scratch_same("dir/large", "new/large");
+    assert_false(scratch_exists("new/dir"));
+    scratch_ok(s, "ls", "-r", B "/new");
+    assert_string_equal(s->last.out, B "/new/a\n" B "/new/large\n");
+    scratch_ok(s, "cp", "-r", B "/dir", "new"); /* once it is complete it is a folder like any other */
+    scratch_same("dir/large", "new/dir/large");
+}
+
+/* Not by way of this machine: Cloud Storage copies, and keeps what it knows of the object. */
+static void copy_within_the_cloud_moves_no_byte_here(void **state)
+{
+    struct scratch *s = *state;
+    scratch_file("w/large", 20000000, 1);
+    scratch_text("w/a b/#1 100%.json", "{}");
+    scratch_text("w/empty", "");
+    scratch_ok(s, "bucket", "create", "other-bkt", "-p", "p", "-r", "us-central1");
+    scratch_ok(s, "cp", "-r", "w", B "/w");
+    emulator_log_clear(&s->emulator);
+    scratch_ok(s, "cp", "-r", B "/w", "gs://other-bkt/w");
+    assert_string_equal(s->last.out, "3 files copied, 20.0 MB\n");
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*rewriteTo*", 200).requests, 3);
+    assert_int_equal(emulator_count(&s->emulator, "GET", "*alt=media*", 0).requests, 0);
+    assert_int_equal(emulator_count(&s->emulator, NULL, "*upload*", 0).requests, 0);
+    scratch_ok(s, "cp", "-r", "gs://other-bkt/w", "back");
+    scratch_same("w/large", "back/large");
+    scratch_same("w/a b/#1 100%.json", "back/a b/#1 100%.json");
+    scratch_same("w/empty", "back/empty");
+    scratch_text("w/empty", "no longer");
+    scratch_ok(s, "cp", "w/empty", B "/w/empty");
+    emulator_log_clear(&s->emulator);
+    scratch_ok(s, "cp", "-nr", B "/w/*", "gs://other-bkt/w/");
+    assert_string_equal(s->last.out, "0 files copied, 0 B, 3 were there already\n");
+    scratch_ok(s, "cp", "-n", B "/w/empty", "gs://other-bkt/w/new");
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*rewriteTo*ifGenerationMatch=0", 200).requests, 1);
+    scratch_ok(s, "cat", "gs://other-bkt/w/empty", "gs://other-bkt/w/new");
+    assert_string_equal(s->last.out, "no longer");
+}
+
+/* Of more than 100 MiB, in two calls; killed in the second, the next run begins with that one. */
+static void killed_copy_within_the_cloud_goes_on(void **state)
+{
+    struct scratch *s = *state;
+    static struct outcome o;
+    struct program p;
+    const char *const words[] = {"cp", "-qr", B "/w", B "/copy", NULL};
+    scratch_file("w/large", 110000000, 1);
+    scratch_text("w/small", "s");
+    scratch_ok(s, "cp", "-qr", "w", B);
+    emulator_faults(&s->emulator,
+                    "{\"faults\":[{\"query\":\"*rewriteToken*\",\"do\":{\"stall_seconds\":60}}]}");
+    program_start(&p, s->ferry, words);
+    usleep(1500000);
+    kill(p.pid, SIGKILL);
+    program_finish(&p, NULL, &o);
+    assert_int_equal(o.code, 128 + SIGKILL);
+    emulator_faults(&s->emulator, NULL);
+    emulator_log_clear(&s->emulator);
+    scratch_ok_words(s, words);
+    assert_non_null(strstr(s->last.out, ", 1 was there already\n"));
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*rewriteTo*", 0).requests, 1);
+    assert_int_equal(emulator_count(&s->emulator, "POST", "*rewriteTo*rewriteToken=104857600", 200).requests,
+                     1);
+    scratch_ok(s, "cp", "-qr", B "/copy", "back");
+    scratch_same("w/large", "back/large");
+    scratch_same("w/small", "back/small");
+}
+
+/* A limit on the size of files stands for the disk: the test has no disk of its own to fill. */
+static int run_with_limit(struct scratch *s, rlim_t bytes, const char *const *words)
+{
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){bytes, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    int code = scratch_run_words(s, NULL, words);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return code;
+}
+
+static void full_disk_ends_in_one_line_and_goes_on(void **state)
+{
+    static const struct {
+        const char *words[4];
+        rlim_t bytes;
+        const char *says;
+    } cases[] = {
+        {{"cp", B "/large", "here"},
+         5000000,
+         "large: here: File too large; to go on: ferry cp " B "/large here\n"},
+        {{"cp", B "/small", "here"},
+         5000,
+         "small: here: File too large; to go on: ferry cp " B "/small here\n"},
+        {{"cp", "large", B "/up"}, 10, "/state/ferry/"}, /* the journal */
+    };
+    struct scratch *s = *state;
+    scratch_file("large", 20000000, 1);
+    scratch_file("small", 10000, 2);
+    scratch_ok(s, "cp", "large", "small", B);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(run_with_limit(s, cases[i].bytes, cases[i].words), 1);
+        assert_non_null(strstr(s->last.err, cases[i].says));
+        assert_ptr_equal(strchr(s->last.err, '\n'), strrchr(s->last.err, '\n'));
+        assert_false(scratch_exists("here"));
+        scratch_ok_words(s, cases[i].words);
+        remove("here");
+    }
+    scratch_ok(s, "cp", B "/up", "again");
+    scratch_same("large", "again");
+}
+
 static char *ferry;
 static struct scratch scratch;
 
@@ -377,6 +598,14 @@ int main(int argc, char **argv)
         test(name_that_would_leave_the_folder_is_refused),
         test(one_file_that_fails_does_not_stop_the_others),
         test(interrupted_copy_says_how_to_go_on),
+        test(upload_that_is_gone_in_the_middle_begins_anew),
+        test(upload_that_is_gone_for_good_is_told),
+        test(wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file),
+        test(bytes_that_arrive_changed_are_fetched_again),
+        test(killed_copy_of_a_folder_goes_on_under_its_name),
+        test(full_disk_ends_in_one_line_and_goes_on),
+        test(copy_within_the_cloud_moves_no_byte_here),
+        test(killed_copy_within_the_cloud_goes_on),
     };
     if (argc != 2)
         return 2;

@@ -22,5 +22,6 @@ void cdn_get(struct exchange *x);
 void control_faults(struct exchange *x);
 void control_idle(struct exchange *x);
 void control_log_clear(struct exchange *x);
+void control_invalid_forget(struct exchange *x);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- the request ---- */
 
@@ -72,6 +73,20 @@ char *encode_percent(struct arena *a, const char *text)
             to += sprintf(to, "%%%02X", c);
     }
     return out;
+}
+
+void refuse_invalid(struct exchange *x, const struct err *e)
+{
+    x->invalid = arena_strndup(x->arena, e->text, strlen(e->text));
+    const char *line = arena_printf(x->arena, "%s %s?%s: %s\n", x->method, x->path, x->query, x->invalid);
+    if (write(x->service->invalid, line, strlen(line)) < 0)
+        perror("emulator: invalid");
+    if (x->answer.status)
+        return;
+    if (e->kind == ERR_NOT_FOUND)
+        fail_json(x, 404, "notFound", "%s", x->invalid);
+    else
+        fail_json(x, 400, "badRequest", "%s", x->invalid);
 }
 
 json_t *body_json(struct exchange *x)

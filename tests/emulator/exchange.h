@@ -5,6 +5,7 @@
 #ifndef FERRY_EMULATOR_EXCHANGE_H
 #define FERRY_EMULATOR_EXCHANGE_H
 
+#include "api/api.h"
 #include "base/arena.h"
 #include "faults.h"
 #include "service.h"
@@ -73,12 +74,15 @@ struct exchange {
     struct arena *arena;
     struct MHD_Connection *connection;
     int fd;
-    const char *host;                  /* "main" or "cdn" */
-    const char *method, *path, *query; /* as sent */
-    const char *origin;                /* http:// and the Host header */
-    struct pair arguments[MAX_QUERY];  /* decoded query */
+    const char *host;                         /* "main" or "cdn" */
+    const char *method, *path, *query;        /* as sent */
+    const char *origin;                       /* http:// and the Host header */
+    struct api_argument arguments[MAX_QUERY]; /* decoded query */
     int argument_count;
-    json_t *headers; /* lower-case name: value, secrets masked */
+    struct api_call call; /* id NULL: no method of an API that is described */
+    json_t *json;         /* the body of such a call, or NULL */
+    const char *invalid;  /* why it is not one that Google describes; NULL: it is, or is of no such API */
+    json_t *headers;      /* lower-case name: value, secrets masked */
     const struct route *route;
     const char *captures[MAX_CAPTURES];
     json_t *fault;
@@ -96,6 +100,9 @@ const char *request_header(const struct exchange *x, const char *name);
 const char *bearer_token(const struct exchange *x); /* NULL: none */
 char *decode_percent(struct arena *a, const char *text, size_t size, bool plus);
 char *encode_percent(struct arena *a, const char *text); /* all but letters, digits, "-._~" */
+/* The request is not what Google's description has: remembered (the emulator ends badly then), and answered
+ * with 400, with 404 when e says ERR_NOT_FOUND, unless it is answered already. */
+void refuse_invalid(struct exchange *x, const struct err *e);
 json_t *
 body_json(struct exchange *x); /* an object, a new reference; NULL: neither that nor an empty body ({}) */
 

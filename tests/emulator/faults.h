@@ -1,8 +1,10 @@
 /* faults.h: what goes wrong, and for which requests. A fault is a data file faults/<name>.json:
  *
  *   {"about": "what a client must make of it",
- *    "faults": [{"method": "GET", "path": "*download*", "query": "*alt=media*", "from": 2, "times":
- * 1, "do": {"after_bytes": 1000, "then": "reset"}}]}
+ *    "ends": {"stage": ["billing", "to go on: ferry"]},    for tests/cmd/test_faults.c: that copy must fail
+ * in one line with these words; those not named must succeed "faults": [{"method": "GET", "path":
+ * "*download*", "query": "*alt=media*", "from": 2, "times": 1, "do": {"after_bytes": 1000, "then":
+ * "reset"}}]}
  *
  * method, path and query are globs (fnmatch; "*" when left out) on what was sent, undecoded; "range": true
  * asks for a Range header, "host": "cdn" or "main" for the port. A rule skips the first from - 1 requests it
@@ -20,7 +22,8 @@
  * request is carried out all the same and only its answer lost. Without status headers are added to the real
  * answer, or replace its own "drop_headers": […]       of the answer "ignore_range": true      200 and the
  * whole, as if there had been no Range header "short_by": n             the body ends n bytes early, and
- * Content-Length says so; Content-Range does not "corrupt_byte": n         byte n of the body is inverted
+ * Content-Length says so; Content-Range does not "corrupt_byte": n         byte n of the
+ * request's body when it has one, else of the answer's, is inverted
  *   "bytes_per_second": n     the body trickles
  *   "after_bytes": n, "then": "reset" | "close" | "stall" | "answer"
  *                             of the request's body when it has one (what came is kept), else of the answer's

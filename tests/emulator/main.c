@@ -1,6 +1,7 @@
 /* emulator: Cloud Storage, the Hugging Face Hub, Google's token endpoint and the metadata server, on
  * 127.0.0.1, for tests. Written from recorded exchanges and the services' own descriptions, never from
  * Ferry's client code. */
+#include "api/api.h"
 #include "hub_repo.h"
 #include "run_emulator.h"
 #include "service.h"
@@ -16,24 +17,27 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: emulator --port N --data FOLDER [options]\n"
-                            "\n"
-                            "Answers as Cloud Storage (JSON and XML), the Hugging Face Hub, Google's token "
-                            "endpoint and the metadata\n"
-                            "server do, and prints {\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
-                            "free one. State is kept in\n"
-                            "FOLDER and survives a restart; FOLDER/requests.jsonl tells every request.\n"
-                            "\n"
-                            "  --hub FOLDER          owner/name folders there are the hub's repositories\n"
-                            "  --faults NAME|FILE    what goes wrong (tests/emulator/faults, faults.h)\n"
-                            "  --bucket NAME         make this bucket at start\n"
-                            "  --public-key FILE     of the service account whose assertions are good\n"
-                            "  --token-seconds N     life of an access token (3599)\n"
-                            "  --url-seconds N       life of a signed URL (3600)\n"
-                            "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
-                            "  --cdn-port N          where signed URLs point (0)\n"
-                            "  --log FILE            instead of FOLDER/requests.jsonl\n"
-                            "  --with-parent         end when the program that started it does\n";
+static const char usage[] =
+    "usage: emulator --port N --data FOLDER [options]\n"
+    "\n"
+    "Answers as Cloud Storage (JSON and XML), the Hugging Face Hub, Google's token "
+    "endpoint and the metadata\n"
+    "server do, and prints {\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
+    "free one. State is kept in\n"
+    "FOLDER and survives a restart; FOLDER/requests.jsonl tells every request. One that "
+    "Google's\n"
+    "description of its API does not know is refused, and lets the emulator end with 1.\n"
+    "\n"
+    "  --hub FOLDER          owner/name folders there are the hub's repositories\n"
+    "  --faults NAME|FILE    what goes wrong (tests/emulator/faults, faults.h)\n"
+    "  --bucket NAME         make this bucket at start\n"
+    "  --public-key FILE     of the service account whose assertions are good\n"
+    "  --token-seconds N     life of an access token (3599)\n"
+    "  --url-seconds N       life of a signed URL (3600)\n"
+    "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
+    "  --cdn-port N          where signed URLs point (0)\n"
+    "  --log FILE            instead of FOLDER/requests.jsonl\n"
+    "  --with-parent         end when the program that started it does\n";
 
 static bool parse(int argc, char **argv, struct settings *s)
 {
@@ -106,9 +110,31 @@ static bool open_log(struct service *s, struct err *e)
     return s->log >= 0 || err_errno(e, "%s", log);
 }
 
+/* In the folder, so that it outlives a kill. */
+static bool open_invalid(struct service *s, struct err *e)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/invalid.txt", s->settings.data);
+    s->invalid = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return s->invalid >= 0 || err_errno(e, "%s", path);
+}
+
+/* Whatever the tests made of it, a client sent what Google does not know. */
+static bool tell_invalid(const struct service *s)
+{
+    char text[4096];
+    ssize_t n = pread(s->invalid, text, sizeof text - 1, 0);
+    if (n <= 0)
+        return n == 0;
+    text[n] = 0;
+    fprintf(stderr, "emulator: requests that the API's description does not know:\n%s", text);
+    return false;
+}
+
 static bool service_open(struct service *s, struct err *e)
 {
-    if (!open_log(s, e) || !(s->world = world_open(s->settings.data, e)))
+    if (!open_log(s, e) || !open_invalid(s, e) || !(s->apis = apis_load(EMULATOR_APIS, e)) ||
+        !(s->world = world_open(s->settings.data, e)))
         return false;
     s->faults = faults_new();
     s->tokens = tokens_new();
@@ -124,8 +150,11 @@ static void service_close(struct service *s)
     faults_free(s->faults);
     tokens_free(s->tokens);
     hub_free(s->hub);
+    apis_free(s->apis);
     if (s->log >= 0)
         close(s->log);
+    if (s->invalid >= 0)
+        close(s->invalid);
 }
 
 static void wait_for_the_end(void)
@@ -150,7 +179,8 @@ static void block_signals(void)
 
 int main(int argc, char **argv)
 {
-    struct service s = {.log = -1};
+    struct service s = {.log = -1, .invalid = -1};
+    bool ok = false;
     struct server *cdn = NULL, *server = NULL;
     struct err e = {0};
     if (!parse(argc, argv, &s.settings)) {
@@ -172,6 +202,7 @@ int main(int argc, char **argv)
     atomic_store(&s.stopping, true);
     server_stop(server);
     server_stop(cdn);
+    ok = server && tell_invalid(&s);
     service_close(&s);
-    return server ? 0 : 1;
+    return ok ? 0 : 1;
 }

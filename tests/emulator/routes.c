@@ -11,6 +11,7 @@ static const struct route routes[] = {
     {"main", "POST", "/emulator/faults", NULL, control_faults},
     {"main", "POST", "/emulator/idle", NULL, control_idle},
     {"main", "POST", "/emulator/log/clear", NULL, control_log_clear},
+    {"main", "POST", "/emulator/invalid/forget", NULL, control_invalid_forget},
 
     {"main", "POST", "/token", NULL, token_request},
     {"main", "POST", "/oauth2/v4/token", NULL, token_request},

@@ -228,6 +228,12 @@ void emulator_log_clear(const struct emulator *m)
     control(m, "/emulator/log/clear", "");
 }
 
+void emulator_forget_invalid(const struct emulator *m)
+{
+    control(m, "/emulator/idle", "");
+    control(m, "/emulator/invalid/forget", "");
+}
+
 json_t *emulator_log(const struct emulator *m)
 {
     json_t *all = json_array(), *line;

@@ -71,12 +71,18 @@ void emulator_faults(struct emulator *m, const char *what);
 /* Requests so far, oldest first, once none is under way: objects with "method", "path" (with query, as sent),
  * "status" (0: no answer), "body" (bytes of the request's body that came), "sent" (bytes of the answer's body
  * that went), "headers" (lower-case names; authorization only as "Bearer …"), "fault" (its name or null),
- * "host"
- * ("main", "cdn"). A new reference. */
+ * "host" ("main", "cdn"); of a call to an API "call" (its id, "storage.objects.insert"), "json" (its body, if
+ * there was one) and "invalid" (what the API's description does not know in it, or null). A new reference. */
 json_t *emulator_log(const struct emulator *m);
 
 /* Forgets the log so far. */
 void emulator_log_clear(const struct emulator *m);
+
+/* Requests to an API of Google's that its description (tests/data/apis) does not know, by path, query or
+ * body, are answered with 400, and emulator_stop fails the program for them. A test that sends such on
+ * purpose says so here.
+ */
+void emulator_forget_invalid(const struct emulator *m);
 
 /* Over emulator_log: how many requests, and their bytes in both directions. method NULL: any; path: a glob
  * (fnmatch) on path with query; status 0: any. */

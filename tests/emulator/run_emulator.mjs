@@ -71,6 +71,12 @@ export class Emulator {
     return text.split("\n").filter((l) => l).map((l) => JSON.parse(l));
   }
 
+  /** Requests that the API's description does not know were sent on purpose; else stop() fails. */
+  async forgetInvalid() {
+    await this.control("idle");
+    await this.control("invalid/forget");
+  }
+
   async clearLog() {
     await this.control("idle");
     await this.control("log/clear");

@@ -60,8 +60,8 @@ static enum MHD_Result note_argument(void *arg, enum MHD_ValueKind kind, const c
                             value ? value : "");
     if (x->argument_count < MAX_QUERY)
         x->arguments[x->argument_count++] =
-            (struct pair){decode_percent(x->arena, name, strlen(name), true),
-                          value ? decode_percent(x->arena, value, strlen(value), true) : ""};
+            (struct api_argument){decode_percent(x->arena, name, strlen(name), true),
+                                  value ? decode_percent(x->arena, value, strlen(value), true) : ""};
     return MHD_YES;
 }
 
@@ -105,6 +105,39 @@ static void strike_head(struct exchange *x)
         atomic_store(&s->clock_offset, fault_number(x->fault, "clock_offset_seconds", 0));
 }
 
+/* What no description tells: the bytes of a session. */
+static bool is_of_session(const struct exchange *x)
+{
+    return argument(x, "upload_id") && strcmp(x->method, "POST") != 0;
+}
+
+/* Method, path and query, whatever a fault will make of it. False: e says what is wrong. */
+static bool describe(struct exchange *x, struct err *e)
+{
+    const char *method = strcmp(x->method, "HEAD") != 0 ? x->method : "GET";
+    if (strcmp(x->host, "main") != 0 || is_of_session(x))
+        return true;
+    switch (api_find(x->service->apis, method, x->path, &x->call)) {
+    case API_NONE:
+        return true;
+    case API_UNKNOWN:
+        return err_set(e, ERR_NOT_FOUND, "no method of the API: %s %s", x->method, x->path);
+    case API_METHOD:
+        break;
+    }
+    return api_check_query(&x->call, x->arguments, x->argument_count, e);
+}
+
+/* The body of a call, when it is there as a whole. */
+static void check_body(struct exchange *x)
+{
+    struct err e = {0};
+    if (x->call.id && x->body.sink == SINK_MEMORY &&
+        !api_check_body(&x->call, request_header(x, "Content-Type"), x->body.bytes, x->body.size, &x->json,
+                        &e))
+        refuse_invalid(x, &e);
+}
+
 /* A fault's own status instead of the real answer; one with "after_bytes" lets the request begin. */
 static bool fault_answers_alone(const struct exchange *x)
 {
@@ -114,17 +147,18 @@ static bool fault_answers_alone(const struct exchange *x)
 
 static void exchange_begin(struct exchange *x)
 {
+    struct err e = {0};
+    bool valid = describe(x, &e), alone;
     strike_head(x);
     x->route = route_find(x);
-    if (fault_answers_alone(x)) {
-        x->body.sink = SINK_NOTHING;
-        return;
-    }
-    if (!x->route)
+    alone = fault_answers_alone(x);
+    if (!alone && !x->route)
         fail_json(x, 404, "notFound", "Not Found: %s %s", x->method, x->path);
-    else if (x->route->begin)
+    else if (!alone && x->route->begin)
         x->route->begin(x);
-    if (x->answer.status)
+    if (!valid)
+        refuse_invalid(x, &e);
+    if (alone || x->answer.status)
         x->body.sink = SINK_NOTHING;
 }
 
@@ -175,7 +209,7 @@ static bool body_to_file(struct body *b, const char *bytes, size_t size)
     return true;
 }
 
-static bool body_add(struct exchange *x, const char *bytes, size_t size)
+static bool body_take(struct exchange *x, const char *bytes, size_t size)
 {
     switch (x->body.sink) {
     case SINK_MEMORY:
@@ -187,6 +221,18 @@ static bool body_add(struct exchange *x, const char *bytes, size_t size)
         break;
     }
     return true;
+}
+
+/* Bytes of the body from `at` on, one of them inverted if a fault wants it. */
+static bool body_add(struct exchange *x, uint64_t at, const char *bytes, size_t size)
+{
+    int64_t where = fault_number(x->fault, "corrupt_byte", -1);
+    if (where < (int64_t)at || where >= (int64_t)(at + size))
+        return body_take(x, bytes, size);
+    size_t before = (size_t)where - (size_t)at;
+    char wrong = (char)~bytes[before];
+    return body_take(x, bytes, before) && body_take(x, &wrong, 1) &&
+           body_take(x, bytes + before + 1, size - before - 1);
 }
 
 /* A TCP reset: what waits to be sent is dropped, and the other side is told. */
@@ -224,19 +270,19 @@ static bool strike_middle(struct exchange *x)
 static enum MHD_Result take_body(struct exchange *x, const char *bytes, size_t size)
 {
     struct body *b = &x->body;
+    uint64_t at = b->received;
     int64_t limit = fault_number(x->fault, "after_bytes", -1);
-    size_t good = limit >= 0 && b->received + size > (uint64_t)limit
-                      ? (uint64_t)limit > b->received ? (size_t)((uint64_t)limit - b->received) : 0
-                      : size;
+    bool over = limit >= 0 && at <= (uint64_t)limit && at + size > (uint64_t)limit; /* once */
+    size_t good = over ? (size_t)((uint64_t)limit - at) : size;
     b->received += size;
-    if (!b->cut && !body_add(x, bytes, good))
+    if (!b->cut && !body_add(x, at, bytes, good))
         return MHD_NO;
     if (good == size || b->cut)
         return MHD_YES;
     if (!strike_middle(x))
         return MHD_NO;
     if (fault_text(x->fault, "then") && !strcmp(fault_text(x->fault, "then"), "stall"))
-        return body_add(x, bytes + good, size - good) ? MHD_YES : MHD_NO;
+        return body_add(x, at + good, bytes + good, size - good) ? MHD_YES : MHD_NO;
     b->cut = true;
     return MHD_YES;
 }
@@ -277,19 +323,20 @@ static ssize_t read_answer(struct answer *a, uint64_t at, char *out, size_t room
 
 static void corrupt(const struct exchange *x, uint64_t at, char *bytes, ssize_t size)
 {
-    int64_t where = fault_number(x->fault, "corrupt_byte", -1);
+    int64_t where = x->body.received ? -1 : fault_number(x->fault, "corrupt_byte", -1);
     if (where >= (int64_t)at && where < (int64_t)at + size)
         bytes[where - (int64_t)at] ^= (char)0xff;
 }
 
-/* At most so many bytes now; sleeps for what it lets through. */
+/* At most so many bytes now; sleeps as long as they take. */
 static size_t throttle(const struct exchange *x, size_t room)
 {
     int64_t rate = fault_number(x->fault, "bytes_per_second", 0);
     if (rate <= 0)
         return room;
     size_t n = (size_t)(rate / 50 + 1) < room ? (size_t)(rate / 50 + 1) : room;
-    nanosleep(&(struct timespec){0, 20000000}, NULL);
+    uint64_t ns = (uint64_t)n * 1000000000 / (uint64_t)rate;
+    nanosleep(&(struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)}, NULL);
     return n;
 }
 
@@ -376,6 +423,8 @@ static enum MHD_Result send_answer(struct exchange *x)
 static enum MHD_Result exchange_finish(struct exchange *x)
 {
     bool cut = x->body.cut;
+    if (!cut)
+        check_body(x);
     if (!fault_answers_alone(x) && !x->answer.status && !cut)
         x->route->finish(x);
     /* "after_bytes" with a body stalls in the middle of it instead */
@@ -393,11 +442,12 @@ static enum MHD_Result exchange_finish(struct exchange *x)
 static void log_exchange(const struct exchange *x, bool complete)
 {
     const char *query = x->query;
-    json_t *line =
-        json_pack("{s:s,s:s,s:o,s:i,s:I,s:I,s:b,s:s?,s:O}", "host", x->host, "method", x->method, "path",
-                  json_string(arena_printf(x->arena, "%s%s%s", x->path, *query ? "?" : "", query)), "status",
-                  x->answer.status, "body", (json_int_t)x->body.received, "sent", (json_int_t)x->answer.sent,
-                  "complete", complete, "fault", fault_text(x->fault, "name"), "headers", x->headers);
+    json_t *line = json_pack(
+        "{s:s,s:s,s:o,s:i,s:I,s:I,s:b,s:s?,s:O,s:s?,s:O*,s:s?}", "host", x->host, "method", x->method, "path",
+        json_string(arena_printf(x->arena, "%s%s%s", x->path, *query ? "?" : "", query)), "status",
+        x->answer.status, "body", (json_int_t)x->body.received, "sent", (json_int_t)x->answer.sent,
+        "complete", complete, "fault", fault_text(x->fault, "name"), "headers", x->headers, "call",
+        x->call.id, "json", x->json, "invalid", x->invalid);
     char *text = json_dumps(line, JSON_COMPACT);
     if (text && strncmp(x->path, "/emulator/", 10)) {
         size_t size = strlen(text);
@@ -437,6 +487,7 @@ static void exchange_free(struct exchange *x, bool complete)
     world_unlock(s->world);
     log_exchange(x, complete);
     json_decref(x->headers);
+    json_decref(x->json);
     json_decref(x->fault);
     free(x->body.bytes);
     arena_free(x->arena);

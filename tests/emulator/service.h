@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct apis;
 struct hub;
 
 struct settings {
@@ -26,7 +27,8 @@ struct service {
     struct faults *faults;
     struct tokens *tokens;
     struct hub *hub; /* NULL: none */
-    int log;
+    struct apis *apis;
+    int log, invalid;      /* files; invalid: a line for each request that no description has */
     _Atomic int under_way; /* exchanges without their log line */
     _Atomic bool stopping;
     _Atomic int64_t clock_offset; /* seconds */

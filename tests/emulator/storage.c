@@ -239,7 +239,7 @@ bool hashes_match(struct exchange *x, const struct object *o, const json_t *reso
     if (wrong && xml)
         fail_xml(x, 400, "BadDigest", "The %s you specified did not match what we computed.", wrong);
     else if (wrong)
-        fail_json(x, 400, "invalid", "Provided %s hash does not match calculated hash.", wrong);
+        fail_json(x, 400, "invalid", "Provided %s \"…\" doesn't match calculated %s \"…\".", wrong, wrong);
     return !wrong;
 }
 

@@ -131,9 +131,7 @@ void bucket_insert(struct exchange *x)
     json_t *j = body_json(x);
     const char *name = json_string_value(json_object_get(j, "name"));
     world_lock(w);
-    if (!argument(x, "project"))
-        fail_json(x, 400, "required", "Required parameter: project");
-    else if (!name || !is_bucket_name(name))
+    if (!name || !is_bucket_name(name))
         fail_json(x, 400, "invalid", "Invalid bucket name: '%s'", name ? name : "");
     else if (bucket_find_locked(w, name))
         fail_json(x, 409, "conflict",

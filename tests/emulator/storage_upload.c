@@ -169,18 +169,20 @@ static json_t *read_multipart(struct exchange *x, uint64_t *offset, uint64_t *si
         return NULL;
     *offset = (uint64_t)(bytes - head);
     *size = end - *offset;
-    return json_loadb(json, (size_t)(second - json), 0, NULL);
+    return json_loadb(json, (size_t)(second - json), JSON_REJECT_DUPLICATES, NULL);
 }
 
 static void finish_multipart(struct exchange *x)
 {
     uint64_t offset = 0, size = 0;
-    json_t *resource = read_multipart(x, &offset, &size);
-    if (!resource)
+    struct err e = {0};
+    x->json = read_multipart(x, &offset, &size);
+    if (!x->json)
         fail_json(x, 400, "badContent", "Malformed multipart body.");
+    else if (!api_check_json(&x->call, x->json, &e))
+        refuse_invalid(x, &e);
     else
-        publish(x, resource, offset, size);
-    json_decref(resource);
+        publish(x, x->json, offset, size);
 }
 
 /* ---- a resumable session begins ---- */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -107,6 +108,34 @@ static void faults_begin_and_end_when_told(void **state)
     emulator_stop(&m);
 }
 
+/* In a process of its own, since it is meant to fail. How it ended: 0, or the signal. */
+static int end_after(const char *path, bool meant)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct emulator m;
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(1);
+        set_up(&m, &(struct emulator_options){.bucket = "bkt"});
+        status = status_of(&m, "GET", path, 0);
+        if (meant)
+            emulator_forget_invalid(&m);
+        emulator_stop(&m);
+        _exit(status == 200 || status == 400 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void request_that_google_does_not_describe_fails_the_test_that_sent_it(void **state)
+{
+    (void)state;
+    assert_int_equal(end_after("/storage/v1/b/bkt?projection=noAcl", false), 0);
+    assert_int_equal(end_after("/storage/v1/b/bkt?projection=some", false), SIGABRT);
+    assert_int_equal(end_after("/storage/v1/b/bkt?projection=some", true), 0);
+}
+
 int main(void)
 {
     struct err e = {0};
@@ -118,6 +147,7 @@ int main(void)
         cmocka_unit_test(state_and_ports_outlive_a_kill),
         cmocka_unit_test(what_moved_is_counted),
         cmocka_unit_test(faults_begin_and_end_when_told),
+        cmocka_unit_test(request_that_google_does_not_describe_fails_the_test_that_sent_it),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     http_free(http);

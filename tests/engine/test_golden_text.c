@@ -221,7 +221,8 @@ static int open_all(void **state)
     static struct fixture f;
     struct err e = {0};
     f.goldens = goldens_open();
-    f.tokenizer = tokenizer_new(f.goldens->model.path, f.goldens->model.config.text.vocab, &e);
+    const struct file_source files = file_source_folder(f.goldens->model.path);
+    f.tokenizer = tokenizer_new(&files, f.goldens->model.config.text.vocab, &e);
     if (!f.tokenizer)
         fail_msg("%s", e.text);
     *state = &f;

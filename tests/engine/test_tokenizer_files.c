@@ -267,7 +267,8 @@ static void a_folder_without_a_tokenizer_is_refused(void **state)
 {
     struct err e = {0};
     (void)state;
-    assert_null(tokenizer_new("data/goldens/audio", 100, &e));
+    const struct file_source files = file_source_folder("data/goldens/audio");
+    assert_null(tokenizer_new(&files, 100, &e));
     assert_int_equal(e.kind, ERR_NOT_FOUND);
     assert_string_equal(e.text, "data/goldens/audio: no tokenizer: expected vocab.json, merges.txt and "
                                 "tokenizer_config.json, or tokenizer.json");

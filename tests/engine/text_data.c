@@ -20,7 +20,8 @@ json_t *text_data_json(const char *path)
 struct tokenizer *text_data_tokenizer(const char *folder, int vocab)
 {
     struct err e = {0};
-    struct tokenizer *t = tokenizer_new(folder, vocab, &e);
+    const struct file_source files = file_source_folder(folder);
+    struct tokenizer *t = tokenizer_new(&files, vocab, &e);
     if (!t)
         fail_msg("%s", e.text);
     return t;

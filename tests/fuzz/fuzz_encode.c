@@ -14,8 +14,9 @@ static struct tokenizer *tiny(void)
 {
     static struct tokenizer *t;
     struct err e = {0};
+    const struct file_source files = file_source_folder(FERRY_TESTS "/data/models/tiny-qwen2-audio");
     if (!t)
-        t = tokenizer_new(FERRY_TESTS "/data/models/tiny-qwen2-audio", 1088, &e);
+        t = tokenizer_new(&files, 1088, &e);
     if (!t) {
         fprintf(stderr, "%s\n", e.text);
         abort();

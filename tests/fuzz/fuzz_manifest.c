@@ -1,5 +1,5 @@
 /* Any bytes as a manifest: what is accepted can be printed, and says the same again. */
-#include "transfer/manifest.h"
+#include "store/manifest.h"
 
 #include <stdint.h>
 #include <stdlib.h>

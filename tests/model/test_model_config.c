@@ -369,6 +369,12 @@ static void stop_ids_come_from_the_first_file_that_has_them(void **state)
     }
 }
 
+static bool read_folder(struct model_config *c, const char *path, struct err *e)
+{
+    const struct file_source files = file_source_folder(path);
+    return model_config_read(c, &files, e);
+}
+
 static void folder_without_the_optional_files_is_read(void **state)
 {
     struct model_config c;
@@ -381,7 +387,7 @@ static void folder_without_the_optional_files_is_read(void **state)
     unlink(path);
     scratch_file(s, path, sizeof path, "preprocessor_config.json");
     unlink(path);
-    assert_true(model_config_read(&c, scratch_path(s), &e));
+    assert_true(read_folder(&c, scratch_path(s), &e));
     assert_int_equal(c.mel.window_frames, 3000);
     assert_int_equal(c.generation.stop_ids[0], 1026);
     scratch_free(s);
@@ -394,18 +400,18 @@ static void refused_file_of_a_folder_is_named_with_its_path(void **state)
     struct scratch *s = scratch_new();
     char expected[700];
     (void)state;
-    assert_false(model_config_read(&c, scratch_path(s), &e));
+    assert_false(read_folder(&c, scratch_path(s), &e));
     snprintf(expected, sizeof expected, "%s/config.json: No such file or directory", scratch_path(s));
     assert_string_equal(e.text, expected);
     assert_int_equal(e.kind, ERR_NOT_FOUND);
 
     scratch_write(s, "config.json", "{}\0{}", 5);
-    assert_false(model_config_read(&c, scratch_path(s), &e));
+    assert_false(read_folder(&c, scratch_path(s), &e));
     snprintf(expected, sizeof expected, "%s/config.json: NUL at byte 2, expected JSON", scratch_path(s));
     assert_string_equal(e.text, expected);
 
     scratch_write(s, "config.json", "[]", 2);
-    assert_false(model_config_read(&c, scratch_path(s), &e));
+    assert_false(read_folder(&c, scratch_path(s), &e));
     snprintf(expected, sizeof expected, "%s: config.json: a JSON object expected, found an array",
              scratch_path(s));
     assert_string_equal(e.text, expected);

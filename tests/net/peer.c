@@ -118,8 +118,10 @@ static void end_connection(struct connection *c)
 static void *serve_connection(void *arg)
 {
     struct connection *c = arg;
-    while (read_request(c) && answer(c) && c->p->end == PEER_KEEP)
-        continue;
+    int kept = c->p->kept;
+    bool more = true;
+    for (int i = 0; more && read_request(c); i++)
+        more = (!kept || i < kept) && answer(c) && (kept || c->p->end == PEER_KEEP);
     end_connection(c);
     pthread_mutex_lock(&c->p->locked.mutex);
     for (int i = 0; i < c->p->locked.connections; i++) {

@@ -24,6 +24,7 @@ struct peer {
     enum peer_end end;
     int delay_ms; /* before each answer */
     bool deaf;    /* reads no body: answers when the head is there */
+    int kept;     /* so many answers on a connection, then the next request is read and `end` comes; 0: one */
 
     int listener, port;
     pthread_t thread;

@@ -151,6 +151,26 @@ static void answer_longer_than_the_room_is_refused(void **state)
     assert_int_equal(into[7], '-');
 }
 
+/* The server may have done what was asked before it broke the connection, and libcurl asks again. */
+static void request_sent_again_on_a_new_connection_is_counted(void **state)
+{
+    struct peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .end = PEER_RESET, .kept = 2};
+    static const int resent[] = {0, 0, 1, 0, 1};
+    struct http_request q = {.method = "POST", .body = "x", .body_size = 1};
+    char url[200];
+    peer_start(&p);
+    peer_url(&p, "/x", url);
+    q.url = url;
+    for (size_t i = 0; i < sizeof resent / sizeof *resent; i++) {
+        struct http_reply r;
+        struct err e = {0};
+        assert_true(http_send(*state, &q, &r, &e));
+        assert_int_equal(r.resent, resent[i]);
+    }
+    peer_stop(&p);
+    assert_int_equal(p.locked.requests, 7);
+}
+
 static void what_came_before_a_break_is_counted(void **state)
 {
     char into[10] = "---------";
@@ -329,6 +349,41 @@ static void stop_ends_a_request_within_a_second(void **state)
     }
 }
 
+/* What moves may end; what does not is given up, long before its own patience is over. */
+static void winding_down_ends_what_does_not_move(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum peer_end end;
+        bool moves;
+    } ways[] = {
+        {"", PEER_HANG, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", PEER_HANG, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n", PEER_TICK, true}, /* five seconds' worth */
+    };
+    struct http *h = *state;
+    http_wind_down(h, &stop);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct peer p = {.answer = ways[i].answer, .end = ways[i].end};
+        struct http_request q = {.stall_seconds = 60};
+        struct http_reply r;
+        struct err e = {0};
+        pthread_t thread;
+        stop = 0;
+        uint64_t begin = clock_ns();
+        assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+        assert_int_equal(exchange(h, &p, &q, &r, &e), ways[i].moves);
+        uint64_t took_ms = (clock_ns() - begin) / 1000000;
+        pthread_join(thread, NULL);
+        assert_true(http_winds_down(h));
+        if (!ways[i].moves) {
+            assert_int_equal(e.kind, ERR_CANCELLED);
+            assert_in_range(took_ms, 1900, 3000 + 700);
+        }
+    }
+    http_wind_down(h, NULL);
+}
+
 static void slow_is_not_stalled(void **state)
 {
     struct peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", .end = PEER_TICK};
@@ -414,6 +469,7 @@ int main(void)
         cmocka_unit_test(answers_of_every_kind_are_told_apart),
         cmocka_unit_test(body_goes_into_the_callers_memory),
         cmocka_unit_test(answer_longer_than_the_room_is_refused),
+        cmocka_unit_test(request_sent_again_on_a_new_connection_is_counted),
         cmocka_unit_test(what_came_before_a_break_is_counted),
         cmocka_unit_test(problem_is_kept_apart_from_the_room),
         cmocka_unit_test(headers_are_found_by_name),
@@ -422,6 +478,7 @@ int main(void)
         cmocka_unit_test(relative_redirect_is_made_absolute),
         cmocka_unit_test(no_message_holds_a_secret),
         cmocka_unit_test(stop_ends_a_request_within_a_second),
+        cmocka_unit_test(winding_down_ends_what_does_not_move),
         cmocka_unit_test(slow_is_not_stalled),
         cmocka_unit_test(what_is_no_url_is_refused),
         cmocka_unit_test(nobody_listening_is_transient_and_names_the_address),

@@ -211,6 +211,27 @@ static void stop_ends_a_wait_and_the_tries(void **state)
     assert_false(retry_again(&retry));
 }
 
+static void client_that_winds_down_ends_a_wait_and_the_tries(void **state)
+{
+    struct err e = {0};
+    struct http *h = http_new(&e);
+    pthread_t thread;
+    (void)state;
+    assert_non_null(h);
+    stop = 0;
+    http_wind_down(h, &stop);
+    struct retry retry = retry_start(&retry_default, h, NULL);
+    assert_true(retry_again(&retry));
+    retry.wait_ms = 60000;
+    uint64_t begin = clock_ns();
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+    assert_false(retry_wait(&retry));
+    pthread_join(thread, NULL);
+    assert_true(clock_ns() - begin < 10000000000u);
+    assert_false(retry_again(&retry));
+    http_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +245,7 @@ int main(void)
         cmocka_unit_test(rate_limit_header_is_read_as_a_list),
         cmocka_unit_test(wait_lasts_as_long_as_it_says),
         cmocka_unit_test(stop_ends_a_wait_and_the_tries),
+        cmocka_unit_test(client_that_winds_down_ends_a_wait_and_the_tries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

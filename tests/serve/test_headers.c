@@ -31,6 +31,33 @@ static void only_the_whole_key_opens(void **state)
         assert_int_equal(header_has_key(cases[i].given, "secret"), cases[i].ok);
 }
 
+static void accept_names_a_type_itself(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool ok;
+    } cases[] = {
+        {NULL, false},
+        {"", false},
+        {",", false},
+        {",,;;, ,", false},
+        {"*/*", false},
+        {"text/*", false},
+        {"text/event-streams", false},
+        {"text/event-strea", false},
+        {"application/json;x=text/event-stream", false},
+        {"text/event-stream", true},
+        {"TEXT/Event-Stream", true},
+        {"text/event-stream;q=0.9", true},
+        {"application/json, text/event-stream", true},
+        {"application/json;q=0.5,\ttext/event-stream ; q=1, */*", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (header_accepts(cases[i].accept, "text/event-stream") != cases[i].ok)
+            fail_msg("%s", cases[i].accept);
+}
+
 static void content_types_match_whatever_their_case_and_parameters(void **state)
 {
     (void)state;
@@ -73,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_whole_key_opens),
+        cmocka_unit_test(accept_names_a_type_itself),
         cmocka_unit_test(content_types_match_whatever_their_case_and_parameters),
         cmocka_unit_test(a_trace_id_is_32_hex_digits_or_nothing),
         cmocka_unit_test(lengths_that_are_not_numbers_are_none),

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -206,6 +208,39 @@ static void a_port_that_is_taken_is_told(void **state)
     stop(&v);
 }
 
+static void a_socket_that_listens_already_is_taken_over(void **state)
+{
+    (void)state;
+    struct service v;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof address;
+    struct reply *r = reply_new();
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0); /* a name of its own */
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, size), 0); /* before the server is there */
+    start(&v, (struct server_options){.port = 9999, .listen_fd = fd}, 1);
+    assert_int_equal(v.port, 9999);
+    client_write(client, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_read(client, r);
+    assert_int_equal(r->status, 200);
+    close(client);
+    free(r);
+    stop(&v);
+}
+
+static void a_descriptor_that_does_not_listen_is_refused(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct server_options o = {.listen_fd = socket(AF_UNIX, SOCK_STREAM, 0)};
+    char expected[100];
+    snprintf(expected, sizeof expected, "descriptor %d: no socket that listens for connections", o.listen_fd);
+    assert_null(server_new(&o, &e));
+    assert_string_equal(e.text, expected);
+}
+
 /* ---- before the model ---- */
 
 static void requests_are_held_until_the_model_is_there(void **state)
@@ -220,13 +255,18 @@ static void requests_are_held_until_the_model_is_there(void **state)
     client_ask(v.port, "GET", "/readyz", "", NULL, r);
     assert_int_equal(r->status, 503);
     assert_non_null(strstr(r->head, "\r\nRetry-After: "));
-    int fd = begin_chat(v.port, SHORT);
-    assert_true(metric_becomes(v.port, "ferry_requests_waiting", 1, 10));
+    int chat = begin_chat(v.port, SHORT), models = client_connect(v.port);
+    client_write(models, "GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(metric_becomes(v.port, "ferry_requests_waiting", 2, 10));
     open_tiny(&v.model, 1, 0);
     assert_true(server_set_model(v.server, &v.model, &e));
-    client_read(fd, r);
+    client_read(chat, r);
     assert_int_equal(r->status, 200);
-    close(fd);
+    client_read(models, r);
+    assert_int_equal(r->status, 200);
+    assert_non_null(strstr(r->body, "\"object\":\"model\""));
+    close(chat);
+    close(models);
     client_ask(v.port, "HEAD", "/readyz", "", NULL, r);
     assert_int_equal(r->status, 200);
     free(r);
@@ -571,6 +611,8 @@ int main(void)
         cmocka_unit_test(every_refusal_has_its_status_and_openais_shape),
         cmocka_unit_test(without_the_key_only_probes_answer),
         cmocka_unit_test(a_port_that_is_taken_is_told),
+        cmocka_unit_test(a_socket_that_listens_already_is_taken_over),
+        cmocka_unit_test(a_descriptor_that_does_not_listen_is_refused),
         cmocka_unit_test(requests_are_held_until_the_model_is_there),
         cmocka_unit_test(stopping_before_the_model_answers_what_is_held),
         cmocka_unit_test(a_head_that_trickles_is_cut_and_hurts_nobody),

@@ -30,11 +30,13 @@ export const hear = (name, text) => [
 export const say = (text) => [{ role: "user", content: text }];
 
 export class Service {
-  /** Resolves when the model is loaded. */
-  static async start({ folder = tiny, args = [], env = {} } = {}) {
+  /** Resolves when the model is loaded; with `until` when the log has said that ("listening": at once). wrap: a
+   * program and its arguments in front of ferry. */
+  static async start({ folder = tiny, args = [], env = {}, until = "ready", wrap = [] } = {}) {
     const s = new Service();
     s.log = [];
-    s.process = spawn(process.env.FERRY, ["serve", folder, "--host", "127.0.0.1", "--port", "0", ...args], {
+    const [program, ...words] = [...wrap, process.env.FERRY, "serve", folder, "--host", "127.0.0.1", "--port", "0", ...args];
+    s.process = spawn(program, words, {
       env: { ...process.env, FERRY_MATH: "exact", FERRY_THREADS: "2", FERRY_LOG: "info", ...env },
       stdio: ["ignore", "inherit", "pipe"],
     });
@@ -50,11 +52,21 @@ export class Service {
         }
         s.log.push({ text, ...line });
         if (line.message === "listening") s.port = line.port;
-        if (line.message === "ready") ready();
+        if (line.message === until) ready();
       });
     });
     s.url = `http://127.0.0.1:${s.port}`;
     return s;
+  }
+
+  /** The log's line with that message, once it is there. */
+  async logged(message, seconds = 30) {
+    for (const until = Date.now() + seconds * 1000; Date.now() < until; ) {
+      const line = this.log.find((l) => l.message === message);
+      if (line) return line;
+      await new Promise((r) => setTimeout(r, 10));
+    }
+    throw new Error(`no "${message}" in\n${this.log.map((l) => l.text).join("\n")}`);
   }
 
   /** SIGTERM, then the exit code; a sanitizer's report makes it other than 0. */

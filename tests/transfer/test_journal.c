@@ -118,6 +118,32 @@ static void write_bytes(const char *path, const char *text, size_t size)
     assert_int_equal(fclose(f), 0);
 }
 
+static void file_in_one_piece_is_known_to_the_next_run(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct journal *j = open_it();
+    const struct journal_start small = {.name = NAME,
+                                        .identity = "git:1",
+                                        .upload_token = "",
+                                        .size = SIZE,
+                                        .part_bytes = PART,
+                                        .range_bytes = RANGE};
+    struct journal_seal sealed = {whole(), some_sha256, ranges, 5};
+    assert_true(journal_whole(j, &small, &sealed, 77, &e));
+    journal_close(j);
+    j = open_it();
+    const struct journal_file *f = journal_find(j, NAME);
+    assert_non_null(f);
+    assert_true(f->sealing && f->done);
+    assert_int_equal(f->generation, 77);
+    assert_string_equal(f->start.identity, "git:1");
+    assert_memory_equal(f->seal.ranges, ranges, sizeof ranges);
+    sealed.crc32c++; /* not that of its ranges */
+    assert_false(journal_whole(j, &small, &sealed, 78, &e));
+    assert_true(journal_remove(j, &e));
+}
+
 static void what_was_written_is_known_to_the_next_run(void **state)
 {
     (void)state;
@@ -574,6 +600,7 @@ static int clean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_in_one_piece_is_known_to_the_next_run),
         cmocka_unit_test(what_was_written_is_known_to_the_next_run),
         cmocka_unit_test(a_new_beginning_forgets_the_parts),
         cmocka_unit_test(a_part_stored_again_takes_back_the_seal),

@@ -61,7 +61,8 @@ static void packing_open(struct packing *p, const char *folder, enum pack_encodi
     assert_true(uri_parse(&uri, scratch_path(&scratch, ""), p->arena, &e));
     p->local = stores_open(p->stores, &uri, &e);
     assert_non_null(p->local);
-    if (!model_config_read(&p->config, folder, &e))
+    const struct file_source files = file_source_folder(folder);
+    if (!model_config_read(&p->config, &files, &e))
         fail_msg("%s", e.text);
     snprintf(prefix, sizeof prefix, "%s/", folder);
     assert_true(store_list(p->local, prefix, STORE_DEEP, add_shard, p, &e));
@@ -300,9 +301,8 @@ static void value_that_no_block_can_hold_is_named(void **state)
     }
     packing_open(&p, scratch_path(&scratch, "bad"), PACK_Q4_0);
     assert_false(packing_run(&p, &e));
-    assert_non_null(strstr(e.text,
-                           "layers.1.self_attn.q_proj.weight: row 3, column 5 is infinite, which q4_0 "
-                           "cannot hold"));
+    assert_non_null(strstr(e.text, "layers.1.self_attn.q_proj.weight: row 3, column 5 is inf, which q4_0 "
+                                   "cannot hold"));
     packing_close(&p);
     scratch_delete(&scratch, "bad");
 }

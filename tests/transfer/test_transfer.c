@@ -118,6 +118,31 @@ static void long_files_get_longer_parts(void **state)
     assert_int_equal(transfer_part_size(UINT64_MAX, TRANSFER_PART_BYTES, 1), 4088u << 20);
 }
 
+static void parts_of_a_very_large_file_cover_it_exactly(void **state)
+{
+    (void)state;
+    static const uint64_t gb = 1000000000, sizes[] = {60 * gb, 60 * gb + 1,       80 * gb,
+                                                      84 * gb, (uint64_t)5 << 40, ((uint64_t)5 << 40) - 1};
+    const struct transfer t = {.opt.part_bytes = TRANSFER_PART_BYTES};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct copy c = {.job.source.size = sizes[i],
+                         .part_bytes =
+                             transfer_part_size(sizes[i], TRANSFER_PART_BYTES, MULTIPART_MAX_PARTS)};
+        uint64_t bytes = 0;
+        int ranges = 0, parts = 0;
+        for (; bytes < sizes[i]; parts++) {
+            uint64_t size = copy_part_size(&c, parts);
+            assert_true(size == c.part_bytes || bytes + size == sizes[i]);
+            assert_int_equal(bytes, (uint64_t)parts * c.part_bytes);
+            bytes += size;
+            ranges += copy_part_ranges(&t, size);
+        }
+        assert_int_equal(bytes, sizes[i]);
+        assert_true(parts <= MULTIPART_MAX_PARTS);
+        assert_int_equal(ranges, copy_part_ranges(&t, sizes[i]));
+    }
+}
+
 static void parts_of_several_ranges_keep_the_crc_of_each(void **state)
 {
     (void)state;
@@ -532,6 +557,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_around_part_borders_arrive_whole),
         cmocka_unit_test(long_files_get_longer_parts),
+        cmocka_unit_test(parts_of_a_very_large_file_cover_it_exactly),
         cmocka_unit_test(parts_of_several_ranges_keep_the_crc_of_each),
         cmocka_unit_test(two_files_with_the_same_content_are_two),
         cmocka_unit_test(names_that_need_care_are_kept),

@@ -8,6 +8,7 @@
     "the token's scopes do not cover this: log in with `gcloud auth application-default login`; a VM needs " \
     "the access scope cloud-platform"
 #define SLOWER "too many requests; try again in a minute"
+#define OUTAGES "see https://status.cloud.google.com"
 #define QUOTAS                                                                                               \
     "ask for more at https://console.cloud.google.com/iam-admin/quotas, or take fewer or smaller "           \
     "instances, or another region"
@@ -99,6 +100,10 @@ static const struct advice {
     {0, "userRateLimitExceeded", SLOWER},
     {0, "RATE_LIMIT_EXCEEDED", SLOWER},
     {429, "", SLOWER},
+    {500, "", OUTAGES},
+    {502, "", OUTAGES},
+    {503, "", OUTAGES},
+    {504, "", OUTAGES},
     {403, "permission", "the permission is missing: ask an owner of the project to grant it"},
 };
 

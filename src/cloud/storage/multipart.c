@@ -20,7 +20,7 @@ static void upload_url(struct url *u, struct cloud *c, const char *bucket, const
 static bool send_xml(struct cloud *c, const struct http_request *q, const struct url *u, struct body *b,
                      struct http_reply *r, struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c), .stop = q->stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), q->stop);
     struct http_request with_body = *q;
     bool ok;
     with_body.on_data = body_take;
@@ -95,18 +95,19 @@ static bool take_part(const struct http_reply *r, uint32_t crc, struct part_tag 
     return check_part(r, crc, e);
 }
 
-/* A part whose checksum came back wrong is sent again like one that was lost. */
+/* A part that arrived with another checksum is sent again like one that was lost. */
 static bool send_part(struct cloud *c, const struct http_request *q, uint32_t crc, struct part_tag *out,
                       struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c), .stop = q->stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), q->stop);
     struct http_reply r;
     for (;;) {
-        if (!cloud_call(c, q, xml_flags, &r, e))
-            return false; /* it has tried */
-        if (take_part(&r, crc, out, e))
+        bool answered = cloud_call(c, q, xml_flags, &r, e);
+        if (answered && take_part(&r, crc, out, e))
             return true;
-        if (e->kind != ERR_TRANSIENT || !retry_again(&retry))
+        enum err_kind again =
+            answered ? ERR_TRANSIENT : ERR_CORRUPT; /* of a hiccup the call has tried enough */
+        if (e->kind != again || !retry_again(&retry))
             return false;
         if (!retry_wait(&retry))
             return err_set(e, ERR_CANCELLED, "interrupted");
@@ -198,7 +199,7 @@ static bool sealed_before(struct cloud *c, const char *bucket, const char *name,
 static bool seal(struct cloud *c, const struct http_request *q, const struct url *u, struct http_reply *r,
                  struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c)};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), NULL);
     struct body b = {.ceiling = JSON_MAX_BYTES};
     bool ok;
     for (;;) {
@@ -226,6 +227,7 @@ bool multipart_seal(struct cloud *c, const char *bucket, const char *name, const
     struct http_request q = {.method = "POST",
                              .url = u.text,
                              .content_type = "application/xml",
+                             .stall_seconds = MOVE_STALL_SECONDS,
                              .body = text,
                              .body_size = strlen(text)};
     bool ok = seal(c, &q, &u, &r, e);

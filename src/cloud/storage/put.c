@@ -106,12 +106,25 @@ static bool check_object(const struct object *o, const struct storage_put *p, ui
     return true;
 }
 
+/* Bytes that changed on the way go once more. */
+static json_t *send_again(struct cloud *c, const struct storage_put *p, const struct related *b,
+                          struct http_reply *r, int *tries, struct err *e)
+{
+    struct err first = {0};
+    json_t *json = send_put(c, p, b, r, tries, &first);
+    if (!json && first.kind == ERR_CORRUPT)
+        return send_put(c, p, b, r, tries, e);
+    if (!json && e)
+        *e = first;
+    return json;
+}
+
 static bool put(struct cloud *c, const struct storage_put *p, const struct related *b, uint32_t crc,
                 struct arena *a, struct object *out, struct err *e)
 {
     struct http_reply r = {0};
     int tries = 0;
-    json_t *json = send_put(c, p, b, &r, &tries, e);
+    json_t *json = send_again(c, p, b, &r, &tries, e);
     bool ok = json && object_keep(json, a, out, e) && check_object(out, p, crc, e);
     json_decref(json);
     if (!ok && r.status == 412 && tries > 1)

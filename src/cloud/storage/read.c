@@ -43,7 +43,7 @@ bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t
                   size_t size, void *into, const volatile sig_atomic_t *stop, struct err *e)
 {
     struct ranged g = {.offset = offset, .size = size, .into = into};
-    struct retry retry = {.policy = cloud_retry(c), .stop = stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), stop);
     struct err unheard = {0};
     struct url u;
     bool ok;
@@ -58,8 +58,11 @@ bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t
         url_number(&u, "&generation=", generation);
     /* Whoever takes gzip gets an object that was stored with Content-Encoding: gzip as its bytes are, in
      * ranges; else it is unpacked on the way, and ranges are ignored. Nothing here unpacks. */
-    struct http_request q = {
-        .method = "GET", .url = u.text, .stop = stop, .headers = {{"Accept-Encoding", "gzip"}}};
+    struct http_request q = {.method = "GET",
+                             .url = u.text,
+                             .stall_seconds = READ_STALL_SECONDS,
+                             .stop = stop,
+                             .headers = {{"Accept-Encoding", "gzip"}}};
     e = e ? e : &unheard;
     ok = url_ready(&u, e);
     while (ok && ranged_wanted(&g, &q))

@@ -8,6 +8,11 @@
 /* Names of 1024 bytes are 3072 percent-encoded, and each step of a URL is a copy. */
 enum { SCRATCH_BYTES = 256 << 10 };
 
+enum {
+    READ_STALL_SECONDS = 30,  /* bytes that do not come: another connection may bring them */
+    MOVE_STALL_SECONDS = 300, /* sealing and copying: Cloud Storage moves bytes before it answers */
+};
+
 /* A growing URL with its own memory: url_start, url_add…, url_end. Where memory is short url.text is NULL,
  * and url_ready says so. */
 struct url {

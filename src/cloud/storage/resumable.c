@@ -89,7 +89,7 @@ static bool judge(const struct http_reply *r, uint64_t total, uint64_t *held, bo
         return range_held_parse(http_header(r, "range", text, sizeof text), held) ||
                err_set(e, ERR_CORRUPT, "an upload session that holds \"%.60s\"", text);
     if (r->status == 404 || r->status == 410 || r->status == 499)
-        return err_set(e, ERR_NOT_FOUND, "HTTP %d: the upload session is gone; it begins anew", r->status);
+        return err_set(e, ERR_NOT_FOUND, "HTTP %d: the upload session is gone", r->status);
     return cloud_explain(r, e);
 }
 
@@ -98,7 +98,7 @@ static bool judge(const struct http_reply *r, uint64_t total, uint64_t *held, bo
 static bool ask_held(struct cloud *c, const char *session, uint64_t total, const char *hash,
                      const volatile sig_atomic_t *stop, uint64_t *held, bool *done, struct err *e)
 {
-    struct retry retry = {.policy = cloud_retry(c), .stop = stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), stop);
     struct http_reply r;
     char range[RANGE_ROOM] = "bytes */*";
     bool sent;
@@ -234,7 +234,7 @@ bool resumable_send(struct cloud *c, const char *session, uint64_t offset, const
                     uint64_t total, uint32_t crc32c, const volatile sig_atomic_t *stop, struct err *e)
 {
     struct err unheard = {0};
-    struct retry retry = {.policy = cloud_retry(c), .stop = stop};
+    struct retry retry = retry_start(cloud_retry(c), cloud_http(c), stop);
     struct chunk k = {.c = c,
                       .session = session,
                       .bytes = bytes,

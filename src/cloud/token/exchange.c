@@ -141,7 +141,7 @@ static bool ask(struct http *h, const char *url, const char *form, const struct 
                              .stall_seconds = ANSWER_SECONDS,
                              .on_data = body_take,
                              .arg = &body};
-    struct retry retry = {.policy = &retry_default};
+    struct retry retry = retry_start(&retry_default, h, NULL);
     struct http_reply r;
     bool ok;
     do {

@@ -68,7 +68,7 @@ bool metadata_is_there(struct http *h)
 /* GET, with retries, from the machine's own service account. */
 static bool ask(struct http *h, const char *url, struct body *body, struct err *e)
 {
-    struct retry retry = {.policy = &retry_default};
+    struct retry retry = retry_start(&retry_default, h, NULL);
     struct http_reply r;
     bool ok;
 

@@ -14,10 +14,9 @@ static size_t panel_values(int features, int tokens)
     return (size_t)panel_count(tokens) * (size_t)features * LANES;
 }
 
-size_t residual_bytes(const struct model_config *c)
+size_t residual_bytes(const struct model_config *c, int tokens)
 {
-    return most(panel_values(c->text.hidden, PREFILL_CHUNK),
-                panel_values(c->audio.width, c->audio.max_positions)) *
+    return most(panel_values(c->text.hidden, tokens), panel_values(c->audio.width, c->audio.max_positions)) *
            sizeof(float);
 }
 

@@ -29,8 +29,8 @@ struct buffers {
 bool buffers_new(struct buffers *b, const struct model_config *c, bool as_bf16, struct err *e);
 void buffers_free(struct buffers *b);
 
-/* Most features and bytes of a session's residual stream: one window or one chunk. */
-size_t residual_bytes(const struct model_config *c);
+/* Bytes of a session's residual stream: one window, or so many tokens. */
+size_t residual_bytes(const struct model_config *c, int tokens);
 
 /* A norm, a bias or an activation over all panels in parallel, weights widened in each thread's scratch. */
 void panels_rms_norm(const struct work *w, const struct tensor *weight, float eps, const float *x, float *y,

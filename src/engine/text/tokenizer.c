@@ -1,18 +1,17 @@
 #include "engine/tokenizer.h"
 
+#include "base/arena.h"
 #include "base/checked.h"
-#include "base/file.h"
 #include "engine/text/bpe.h"
 #include "engine/text/nfc.h"
 #include "engine/text/parts.h"
 #include "engine/text/utf8_piece.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_IDS = 64, PATH_BYTES = 4096 };
+enum { FIRST_IDS = 64, MAX_FILE_BYTES = 64 << 20 }; /* the real tokenizer.json has 7 MB */
 
 bool ids_push(struct ids *ids, int id, struct err *e)
 {
@@ -109,35 +108,34 @@ void tokenizer_free(struct tokenizer *t)
     free(t);
 }
 
-/* A file that is not there leaves both empty. */
-static bool open_file(const char *folder, const char *name, struct file_map *map, struct token_file *file,
-                      struct err *e)
+static bool read_file(const struct file_source *files, const char *name, struct arena *a,
+                      struct token_file *f, struct err *e)
 {
-    char path[PATH_BYTES];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
-        return err_set(e, ERR_USAGE, "the folder's name is too long");
-    if (!file_exists(path))
-        return true;
-    if (!file_map(map, path, e))
-        return false;
-    *file = (struct token_file){map->data ? (const char *)map->data : "", map->size};
-    return true;
+    return files->read(files, name, MAX_FILE_BYTES, a, &f->data, &f->size, e);
 }
 
-struct tokenizer *tokenizer_new(const char *folder, int vocab, struct err *e)
+/* tokenizer.json is the largest of them: read only where it is needed. */
+static bool read_token_files(const struct file_source *files, struct arena *a, struct token_files *f,
+                             struct err *e)
+{
+    if (!read_file(files, "vocab.json", a, &f->vocab, e) ||
+        !read_file(files, "merges.txt", a, &f->merges, e) ||
+        !read_file(files, "tokenizer_config.json", a, &f->config, e))
+        return false;
+    return (f->vocab.data && f->merges.data && f->config.data) ||
+           read_file(files, "tokenizer.json", a, &f->json, e);
+}
+
+struct tokenizer *tokenizer_new(const struct file_source *files, int vocab, struct err *e)
 {
     struct token_files f = {0};
-    struct file_map maps[4] = {0};
     struct tokenizer *t = NULL;
-    if (open_file(folder, "vocab.json", &maps[0], &f.vocab, e) &&
-        open_file(folder, "merges.txt", &maps[1], &f.merges, e) &&
-        open_file(folder, "tokenizer_config.json", &maps[2], &f.config, e) &&
-        open_file(folder, "tokenizer.json", &maps[3], &f.json, e))
-        t = tokenizer_parse(&f, vocab, e);
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
-        file_unmap(&maps[i]);
-    if (!t)
-        err_wrap(e, "%s", folder);
+    struct arena *a = arena_new(5 * (size_t)MAX_FILE_BYTES);
+    if (!a)
+        err_set(e, ERR_MEMORY, "%s: no memory for its tokenizer", files->where);
+    else if (read_token_files(files, a, &f, e) && !(t = tokenizer_parse(&f, vocab, e)))
+        err_wrap(e, "%s", files->where);
+    arena_free(a);
     return t;
 }
 

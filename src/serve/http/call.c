@@ -142,6 +142,15 @@ void call_stream_event(struct call *c, json_t *event)
     free(text);
 }
 
+void call_stream_comment(struct call *c, const char *text)
+{
+    pthread_mutex_lock(&c->mutex);
+    stream_locked(c, ": ", 2);
+    stream_locked(c, text, strlen(text));
+    stream_locked(c, "\n\n", 2);
+    pthread_mutex_unlock(&c->mutex);
+}
+
 void call_stream_end(struct call *c, const char *last)
 {
     pthread_mutex_lock(&c->mutex);

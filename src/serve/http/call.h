@@ -82,8 +82,9 @@ void call_reply_json(struct call *c, int status,
 void call_fail(struct call *c, const struct api_error *e);
 
 void call_stream_begin(struct call *c);
-void call_stream_event(struct call *c, json_t *event);  /* "data: …\n\n"; takes the reference */
-void call_stream_end(struct call *c, const char *last); /* last: "data: [DONE]\n\n", or "" */
+void call_stream_event(struct call *c, json_t *event);      /* "data: …\n\n"; takes the reference */
+void call_stream_comment(struct call *c, const char *text); /* ": …\n\n", which clients pass over */
+void call_stream_end(struct call *c, const char *last);     /* last: "data: [DONE]\n\n", or "" */
 
 /* fn(arg) once when the client goes away, perhaps before this returns; fn must be quick and not call back.
  * NULL takes it back: when that returns fn is not running and will not be called. */

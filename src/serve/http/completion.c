@@ -29,6 +29,7 @@ struct completion {
     char id[48];
     json_int_t created;
     bool failed; /* memory for the answer ran out */
+    bool fed;    /* its stream is told how far the load is */
 };
 
 static const char *const finish_names[] = {[FINISH_STOP] = "stop", [FINISH_LENGTH] = "length"};
@@ -205,10 +206,20 @@ static void whole_event(struct completion *o, const struct event *event)
 
 /* ---- from request to events ---- */
 
+/* Nothing more of the load goes into the stream. */
+static void end_feed(struct completion *o)
+{
+    if (o->fed)
+        load_feed_remove(o->call->server->feed, o->call);
+    o->fed = false;
+}
+
 static void on_event(void *arg, const struct event *event)
 {
     struct completion *o = arg;
     bool last = event->kind == EVENT_DONE || event->kind == EVENT_FAILED;
+    if (event->kind != EVENT_STARTED)
+        end_feed(o);
     if (last) {
         call_on_gone(o->call, NULL, NULL);
         call_note_stats(o->call, &event->stats);
@@ -255,8 +266,12 @@ static bool submit(struct completion *o, struct api_error *e)
     if (!o->choices || !o->generation)
         return api_refuse(e, ERR_MEMORY, "", "no memory left for this request");
     call_on_gone(o->call, on_gone, o);
+    o->fed = o->request.stream && !server_is_loaded(o->call->server);
+    if (o->fed)
+        load_feed_add(o->call->server->feed, o->call, FEED_COMMENTS);
     if (scheduler_submit(o->call->server->scheduler, o->generation, &e->err))
         return true;
+    end_feed(o);
     call_on_gone(o->call, NULL, NULL);
     return false;
 }

@@ -13,7 +13,7 @@
 
 /* A body that is refused is read to its end and the connection kept, up to this size; beyond it the reply
  * goes out at once and the connection ends (watch_linger). */
-enum { SWALLOW_BYTES = 1 << 20 };
+enum { SWALLOW_BYTES = 1 << 20, LONGEST_RETRY_S = 300 };
 
 static const char *header(struct MHD_Connection *c, const char *name)
 {
@@ -22,9 +22,16 @@ static const char *header(struct MHD_Connection *c, const char *name)
 
 /* ---- replies ---- */
 
-static int retry_after_seconds(int status)
+/* While the model loads: when it will be there. */
+static int retry_after_seconds(const struct call *c)
 {
-    return status == 429 ? 2 : status == 503 ? 5 : 0;
+    struct arrival_progress p;
+    if (c->status != 503 || !c->server->opt.arrival || server_is_loaded(c->server))
+        return c->status == 429 ? 2 : c->status == 503 ? 5 : 0;
+    arrival_progress(c->server->opt.arrival, &p);
+    if (p.loaded_ms < 0)
+        return 5;
+    return p.loaded_ms > LONGEST_RETRY_S * 1e3 ? LONGEST_RETRY_S : (int)ceil(p.loaded_ms * 1e-3) + 1;
 }
 
 static enum MHD_Result send_response(struct call *c)
@@ -32,7 +39,7 @@ static enum MHD_Result send_response(struct call *c)
     struct MHD_Response *r = call_response(c);
     if (!r)
         return MHD_NO;
-    int retry = retry_after_seconds(c->status);
+    int retry = retry_after_seconds(c);
     if (retry) {
         char seconds[16];
         snprintf(seconds, sizeof seconds, "%d", retry);
@@ -138,9 +145,14 @@ static bool check_head(struct call *c, const char *method)
     take_config(c);
     if (c->route->body == BODY_NONE)
         return true;
-    if (atomic_load(&c->server->stopping))
-        return refuse(c, 503, ERR_CANCELLED, NULL,
-                      "the service is stopping; ask again, another instance will answer");
+    if (atomic_load(&c->server->stopping)) {
+        refuse_stopping(c->server, &c->refusal);
+        return false;
+    }
+    if (c->server->opt.gate && !atomic_load(&c->server->model)) {
+        refuse_loading(c->server, &c->refusal);
+        return false;
+    }
     long long length = header_length(header(c->connection, MHD_HTTP_HEADER_CONTENT_LENGTH));
     if (length > 0 && (unsigned long long)length > c->server->opt.body_bytes)
         return too_large(c);
@@ -236,9 +248,15 @@ static void hand_over(struct call *c)
     }
 }
 
+/* What the worker does, and what must wait for the model: the worker has it. */
+static bool is_work(const struct call *c)
+{
+    return c->route->body != BODY_NONE || (c->route->needs_model && !atomic_load(&c->server->model));
+}
+
 static enum MHD_Result answer(struct call *c)
 {
-    if (c->refusal.err.kind == ERR_NONE && c->route->body != BODY_NONE && check_queue(c)) {
+    if (c->refusal.err.kind == ERR_NONE && is_work(c) && check_queue(c)) {
         hand_over(c);
         return MHD_YES;
     }
@@ -272,10 +290,18 @@ static const char *route_name(const struct call *c)
     return c->route ? c->route->name : "none";
 }
 
+/* Probes come every few seconds, or many times a second while somebody waits for the model. */
+static enum log_level log_level_of(const struct call *c, int status)
+{
+    if (c->route && c->route->probe)
+        return LOG_DEBUG;
+    return status >= 500 && status != 503 ? LOG_WARNING : LOG_INFO;
+}
+
 static void log_call(const struct call *c, int status, double ms)
 {
     const struct generation_stats *g = &c->stats;
-    log_event(status >= 500 && status != 503 ? LOG_WARNING : LOG_INFO, "request",
+    log_event(log_level_of(c, status), "request",
               log_fields(LOG_STR("route", route_name(c)), LOG_INT("status", status), LOG_NUM("ms", ms),
                          LOG_NUM("queue_ms", g->queue_ms), LOG_NUM("ttft_ms", g->first_token_ms),
                          LOG_INT("tokens_in", g->prompt_tokens), LOG_INT("tokens_out", g->completion_tokens),

@@ -25,6 +25,19 @@ bool header_is_type(const char *header, const char *type)
     return header[n] == '\0' || header[n] == ';' || header[n] == ' ' || header[n] == '\t';
 }
 
+bool header_accepts(const char *accept, const char *type)
+{
+    size_t n = strlen(type);
+    while (accept && *accept) {
+        accept += strspn(accept, ", \t");
+        size_t length = strcspn(accept, ",; \t");
+        if (length == n && strncasecmp(accept, type, n) == 0)
+            return true;
+        accept += strcspn(accept, ",");
+    }
+    return false;
+}
+
 static bool take_trace(const char *from, char trace[33])
 {
     size_t n = 0;

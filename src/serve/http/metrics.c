@@ -158,6 +158,24 @@ static void configuration(struct page *p, const struct live_status *s)
           (int64_t)s->failed);
 }
 
+static void load(struct page *p, struct arrival *a)
+{
+    struct arrival_progress now;
+    arrival_progress(a, &now);
+    number(p, "ferry_load_bytes", "gauge", "Bytes of the weights that are there.", (double)now.bytes);
+    number(p, "ferry_load_total_bytes", "gauge", "Bytes of all weights, 0: not known yet.",
+           (double)now.total);
+    number(p, "ferry_load_bytes_per_second", "gauge", "How fast they came lately.", now.bytes_per_second);
+    number(p, "ferry_load_seconds", "gauge", "Since the start, until all were there.", now.elapsed_ms * 1e-3);
+    if (now.first_token_ms >= 0)
+        number(p, "ferry_load_first_token_seconds", "gauge", "Until an answer can begin, predicted.",
+               now.first_token_ms * 1e-3);
+    head(p, "ferry_load_phase_seconds", "gauge", "What the time of the load went into.");
+    for (int i = 0; i < PHASE_COUNT; i++)
+        line(p, "ferry_load_phase_seconds{phase=\"%s\"} %.15g\n", load_phase_name((enum load_phase)i),
+             now.phase_ms[i] * 1e-3);
+}
+
 bool metrics_write(struct metrics *m, const struct metrics_now *now, struct bytes *out)
 {
     struct page p = {.out = out, .ok = true};
@@ -171,6 +189,8 @@ bool metrics_write(struct metrics *m, const struct metrics_now *now, struct byte
     number(&p, "ferry_body_bytes", "gauge", "Request bodies in memory.", (double)now->body_bytes);
     if (now->config)
         configuration(&p, now->config);
+    if (now->arrival)
+        load(&p, now->arrival);
     number(&p, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     pthread_mutex_lock(&m->mutex);
     requests_locked(&p, m);

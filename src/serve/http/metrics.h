@@ -2,6 +2,7 @@
 #ifndef FERRY_SERVE_HTTP_METRICS_H
 #define FERRY_SERVE_HTTP_METRICS_H
 
+#include "model/arrival.h"
 #include "serve/config/live.h"
 #include "serve/http/bytes.h"
 #include "serve/scheduler.h"
@@ -22,6 +23,7 @@ struct metrics_now {
     int connections;
     size_t body_bytes;
     bool ready;
+    struct arrival *arrival;          /* NULL: nobody tells of the load */
     const char *version, *math, *cpu; /* of ferry_build_info; cpu "" without a model */
     const struct live_status *config; /* NULL: there is no live configuration */
 };

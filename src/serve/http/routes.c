@@ -17,11 +17,18 @@ static void fail(struct call *c, enum err_kind kind, const char *code, const cha
     call_fail(c, &e);
 }
 
+static void fail_loading(struct call *c)
+{
+    struct api_error e = {0};
+    refuse_loading(c->server, &e);
+    call_fail(c, &e);
+}
+
 static struct loaded_model *model_or_fail(struct call *c)
 {
     struct loaded_model *m = atomic_load(&c->server->model);
     if (!m)
-        fail(c, ERR_TRANSIENT, "model_loading", "the model is not loaded yet; try again in a moment");
+        fail_loading(c);
     return m;
 }
 
@@ -56,7 +63,9 @@ static void answer_ready(struct call *c)
 {
     if (atomic_load(&c->server->stopping))
         fail(c, ERR_CANCELLED, NULL, "the service is stopping");
-    else if (model_or_fail(c))
+    else if (!server_is_loaded(c->server))
+        fail_loading(c);
+    else
         call_reply_json(c, 200, json_pack("{s:s}", "status", "ready"));
 }
 
@@ -68,7 +77,8 @@ static void answer_metrics(struct call *c)
     struct metrics_now now = {
         .connections = atomic_load(&s->connections),
         .body_bytes = atomic_load(&s->body_bytes),
-        .ready = m != NULL,
+        .ready = server_is_loaded(s),
+        .arrival = s->opt.arrival,
         .version = s->opt.version,
         .math = s->opt.math,
         .cpu = m ? engine_cpu(m->engine) : "",
@@ -141,16 +151,17 @@ static void answer_config(struct call *c)
 }
 
 static const struct route routes[] = {
-    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat, true},
+    {"chat", "POST", "/v1/chat/completions", false, false, BODY_JSON, answer_chat, true, true, false},
     {"transcriptions", "POST", "/v1/audio/transcriptions", false, false, BODY_MULTIPART, answer_transcription,
-     false},
-    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models, false},
-    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model, false},
-    {"config", "GET", "/v1/config", false, false, BODY_NONE, answer_config, false},
-    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health, false},
-    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready, false},
-    {"page", "GET", "/", false, true, BODY_NONE, answer_page, false},
-    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics, false},
+     false, true, false},
+    {"models", "GET", "/v1/models", false, false, BODY_NONE, answer_models, false, true, false},
+    {"model", "GET", "/v1/models/", true, false, BODY_NONE, answer_model, false, true, false},
+    {"config", "GET", "/v1/config", false, false, BODY_NONE, answer_config, false, false, false},
+    {"load", "GET", "/v1/load", false, false, BODY_NONE, answer_load, false, false, false},
+    {"healthz", "GET", "/healthz", false, true, BODY_NONE, answer_health, false, false, true},
+    {"readyz", "GET", "/readyz", false, true, BODY_NONE, answer_ready, false, false, true},
+    {"page", "GET", "/", false, true, BODY_NONE, answer_page, false, false, false},
+    {"metrics", "GET", "/metrics", false, false, BODY_NONE, answer_metrics, false, false, false},
 };
 
 static bool path_matches(const struct route *r, const char *url)

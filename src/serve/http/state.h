@@ -6,6 +6,7 @@
 #include "serve/config/live.h"
 #include "serve/config/poller.h"
 #include "serve/http/call.h"
+#include "serve/http/load_feed.h"
 #include "serve/http/metrics.h"
 #include "serve/http/watch.h"
 #include "serve/http/worker.h"
@@ -24,6 +25,7 @@ struct server {
     struct metrics *metrics;
     struct live *live; /* NULL: no live configuration; then there is no poller either */
     struct poller *poller;
+    struct load_feed *feed;             /* NULL: nobody tells of the load */
     struct scheduler *scheduler;        /* set before model */
     struct loaded_model *_Atomic model; /* NULL until server_set_model */
     _Atomic bool stopping;
@@ -35,8 +37,9 @@ struct server {
 
 enum route_body { BODY_NONE, BODY_JSON, BODY_MULTIPART };
 
-/* answer runs on the HTTP thread for BODY_NONE, else on the worker's, with the model there. It either
- * replies, or takes a reference and sees to it that someone will. */
+/* answer runs on the HTTP thread for BODY_NONE, else, and where the model is needed and not there yet, on the
+ * worker's, with the model there. It either replies, or takes a reference and sees to it that someone will.
+ */
 struct route {
     const char *name; /* label of logs and metrics */
     const char *method, *path;
@@ -44,12 +47,22 @@ struct route {
     bool open;   /* without key */
     enum route_body body;
     void (*answer)(struct call *c);
-    bool configured; /* the live configuration counts for it */
+    bool configured;  /* the live configuration counts for it */
+    bool needs_model; /* held until it is there */
+    bool probe;       /* no news for the log */
 };
 
 /* The route of a request; NULL with *e filled (404; 405 with *allow set to the methods that exist). */
 const struct route *route_find(const char *method, const char *url, const char **allow, struct api_error *e);
 
+/* The model is there, with all its weights. */
+bool server_is_loaded(const struct server *s);
+/* What to tell who comes too early: "the model is not loaded yet (43 %, …); …". */
+void refuse_loading(const struct server *s, struct api_error *e);
+/* What to tell who comes too late: that it is stopping, or why the model did not load. */
+void refuse_stopping(const struct server *s, struct api_error *e);
+
+void answer_load(struct call *c);          /* load.c */
 void answer_chat(struct call *c);          /* completion.c */
 void answer_transcription(struct call *c); /* transcription.c */
 

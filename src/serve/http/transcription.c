@@ -36,6 +36,7 @@ struct transcription {
     json_t *logprobs;  /* array */
     int input_tokens, output_tokens;
     bool failed; /* memory for the text ran out */
+    bool fed;    /* its stream is told how far the load is */
 };
 
 static void transcription_free(struct transcription *t)
@@ -179,6 +180,14 @@ static void finish(struct transcription *t)
 
 static bool next_window(struct transcription *t, bool first, struct api_error *e);
 
+/* Nothing more of the load goes into the stream. */
+static void end_feed(struct transcription *t)
+{
+    if (t->fed)
+        load_feed_remove(t->call->server->feed, t->call);
+    t->fed = false;
+}
+
 static void on_last(struct transcription *t, const struct event *event)
 {
     struct api_error e = {0};
@@ -204,6 +213,8 @@ static void on_last(struct transcription *t, const struct event *event)
 static void on_event(void *arg, const struct event *event)
 {
     struct transcription *t = arg;
+    if (event->kind != EVENT_STARTED)
+        end_feed(t);
     if (event->kind == EVENT_STARTED && t->request.stream)
         call_stream_begin(t->call);
     else if (event->kind == EVENT_TEXT)
@@ -231,8 +242,12 @@ static bool next_window(struct transcription *t, bool first, struct api_error *e
     if (!t->generation)
         return false;
     call_on_gone(t->call, on_gone, t);
+    t->fed = first && t->request.stream && !server_is_loaded(t->call->server);
+    if (t->fed)
+        load_feed_add(t->call->server->feed, t->call, FEED_COMMENTS);
     if (first ? scheduler_submit(s, t->generation, &e->err) : scheduler_continue(s, t->generation, &e->err))
         return true;
+    end_feed(t);
     call_on_gone(t->call, NULL, NULL);
     return false;
 }

@@ -199,6 +199,36 @@ static bool gs_put(struct store *s, const char *name, const void *bytes, size_t 
     return true;
 }
 
+static bool gs_copy(const struct store_copy *copy, struct rewrite_state *at, struct arena *a,
+                    struct entry *out, struct err *e)
+{
+    struct gs_store *from = gs_of(copy->from), *to = gs_of(copy->to);
+    const struct entry *source = copy->source;
+    const struct object named = {.name = source->name,
+                                 .size = source->size,
+                                 .generation = source->generation,
+                                 .has_crc32c = source->has_crc32c,
+                                 .crc32c = source->crc32c};
+    const struct storage_rewrite rewrite = {.from_bucket = from->bucket,
+                                            .from = &named,
+                                            .bucket = to->bucket,
+                                            .name = copy->name,
+                                            .if_generation = copy->if_generation,
+                                            .stop = copy->stop};
+    struct object o;
+    struct err problem = {0};
+    if (!object_name_check(to->bucket, copy->name, e))
+        return false;
+    if (storage_rewrite(to->cloud, &rewrite, at, a, &o, &problem)) {
+        if (at->done)
+            *out = entry_of(&o);
+        return true;
+    }
+    if (e)
+        *e = problem;
+    return problem.kind == ERR_NOT_FOUND && explain_gone(from, source, e);
+}
+
 /* --- uploads --- */
 
 /* XML multipart wants parts of at least 5 MiB; smaller ones go through a session. */
@@ -257,6 +287,7 @@ struct store *gs_open(struct cloud *c, const struct uri *u, struct err *e)
                                            .read_changed = gs_read_changed,
                                            .remove = gs_remove,
                                            .put = gs_put,
+                                           .copy = gs_copy,
                                            .begin = gs_begin,
                                            .close = gs_close};
     struct gs_store *g = calloc(1, sizeof *g);

@@ -92,12 +92,14 @@ static int open_temp(const struct part_file *f, bool create)
     return open(f->temp, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (create ? O_CREAT : 0), 0666);
 }
 
-/* The one who had the lock before may have given the file its final name meanwhile. */
-static bool still_named(const struct part_file *f)
+/* The one who had the lock before may have given the file its final name meanwhile. *size: what is in it. */
+static bool still_named(const struct part_file *f, off_t *size)
 {
     struct stat open_one, named;
-    return fstat(f->fd, &open_one) == 0 && lstat(f->temp, &named) == 0 && open_one.st_ino == named.st_ino &&
-           open_one.st_dev == named.st_dev;
+    if (fstat(f->fd, &open_one) != 0 || lstat(f->temp, &named) != 0)
+        return false;
+    *size = open_one.st_size;
+    return open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
 }
 
 static bool open_once(struct part_file *f, bool keep, struct err *e)
@@ -120,10 +122,11 @@ static bool open_locked(struct part_file *f, bool keep, struct err *e)
 {
     enum { TRIES = 100 };
     for (int i = 0; i < TRIES; i++) {
+        off_t size;
         if (!open_once(f, keep, e))
             return false;
-        if (still_named(f))
-            return keep || ftruncate(f->fd, 0) == 0 || err_errno(e, "%s", f->target);
+        if (still_named(f, &size))
+            return keep || size == 0 || ftruncate(f->fd, 0) == 0 || err_errno(e, "%s", f->target);
         close(f->fd);
         f->fd = -1;
     }

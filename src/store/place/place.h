@@ -16,6 +16,8 @@ struct store_kind {
     bool (*remove)(struct store *s, const struct entry *what, struct err *e);
     bool (*put)(struct store *s, const char *name, const void *bytes, size_t size, int64_t if_generation,
                 struct arena *a, struct entry *out, struct err *e);
+    bool (*copy)(const struct store_copy *copy, struct rewrite_state *at, struct arena *a, struct entry *out,
+                 struct err *e); /* from and to are of this kind; NULL: it makes none itself */
     struct upload *(*begin)(struct store *s, const struct upload_spec *spec, const char *resume,
                             struct err *e);
     void (*close)(struct store *s);

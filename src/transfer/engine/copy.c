@@ -35,16 +35,22 @@ uint32_t copy_combine(const struct transfer *t, const uint32_t *ranges, uint64_t
     return crc;
 }
 
-bool copy_sealing(struct transfer *t, struct copy *c, uint32_t crc, struct err *e)
+bool copy_is_source(const struct copy *c, uint32_t crc, struct err *e)
 {
     const struct entry *source = &c->job.source;
-    if (source->has_crc32c && source->crc32c != crc) {
-        char arrived[CRC32C_TEXT], said[CRC32C_TEXT];
-        crc32c_print(crc, arrived);
-        crc32c_print(source->crc32c, said);
-        return err_set(e, ERR_CORRUPT, "crc32c of what arrived is %s, of the source %s: nothing was stored",
-                       arrived, said);
-    }
+    char arrived[CRC32C_TEXT], said[CRC32C_TEXT];
+    if (!source->has_crc32c || source->crc32c == crc)
+        return true;
+    crc32c_print(crc, arrived);
+    crc32c_print(source->crc32c, said);
+    return err_set(e, ERR_CORRUPT, "crc32c of what arrived is %s, of the source %s: nothing was stored",
+                   arrived, said);
+}
+
+bool copy_sealing(struct transfer *t, struct copy *c, uint32_t crc, struct err *e)
+{
+    if (!copy_is_source(c, crc, e))
+        return false;
     c->out.crc32c = crc;
     struct journal_seal seal = {crc, c->out.sha256, c->ranges, c->range_count};
     return !t->opt.journal || journal_sealing(t->opt.journal, c->job.target, &seal, e);

@@ -23,8 +23,8 @@ struct copy {
     const char *identity;
     uint32_t part_bytes;
     int parts;
+    bool within;  /* the place makes the copy itself */
     bool hashed;  /* somebody wants its sha256: parts wait for their turn to be hashed */
-    bool resumed; /* what is sent goes on from an earlier run */
     bool ordered; /* the target wants its parts in order: they wait for their turn to be stored too */
 
     /* while it is open */
@@ -42,6 +42,7 @@ struct copy {
         int carried, left; /* parts with a worker; parts that are not stored yet */
         int tries;
         bool failed;
+        bool gone; /* what was sent: the upload ended before it was sealed, by this run or an earlier one */
         struct err problem;
         uint64_t done; /* bytes counted in the transfer's bytes_done */
     } locked;
@@ -97,6 +98,9 @@ int copy_part_ranges(const struct transfer *t, uint64_t bytes);
 void copy_range_crcs(const struct transfer *t, const void *bytes, size_t size, uint32_t *ranges);
 uint32_t copy_combine(const struct transfer *t, const uint32_t *ranges, uint64_t bytes);
 
+/* The CRC of the whole is what the source says, if it says one. */
+bool copy_is_source(const struct copy *c, uint32_t crc, struct err *e);
+
 /* The journal's last words on a file: all is stored and verified, now it appears. */
 bool copy_sealing(struct transfer *t, struct copy *c, uint32_t crc, struct err *e);
 /* It has appeared. */
@@ -111,13 +115,16 @@ void copy_moved_locked(struct transfer *t, struct copy *c, uint64_t bytes, bool 
 /* *there: it needs no copying, and its outcome is filled in. buffer: to read in. */
 bool known_whole(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, bool *there,
                  struct err *e);
+/* What the journal says about this very file in these very parts, or NULL. */
+const struct journal_file *known_file(const struct transfer *t, const struct copy *c);
 /* Opens the upload where an earlier run left it, or anew. */
 bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, bool *there,
                   struct err *e);
 
-/* --- the two ways of carrying a file --- */
+/* --- the three ways of carrying a file --- */
 
 void small_carry(struct worker *w, struct copy *c);
+void within_carry(struct worker *w, struct copy *c);
 void large_open(struct worker *w, struct copy *c);
 void large_part(struct worker *w, struct copy *c, int part);
 void large_close(struct transfer *t, struct copy *c); /* nobody carries a part of it */

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the journal says about this very file in these very parts, or NULL. */
-static const struct journal_file *find_known(const struct transfer *t, const struct copy *c)
+const struct journal_file *known_file(const struct transfer *t, const struct copy *c)
 {
     const struct journal_file *k = t->opt.journal ? journal_find(t->opt.journal, c->job.target) : NULL;
     if (!k || strcmp(k->start.identity, c->identity) != 0 || k->start.size != c->job.source.size ||
@@ -45,7 +44,7 @@ bool known_whole(struct transfer *t, struct copy *c, struct worker *w, struct ar
 {
     (void)w;
     struct entry target;
-    const struct journal_file *k = find_known(t, c);
+    const struct journal_file *k = known_file(t, c);
     bool done = k && k->done, found;
     *there = false;
     if (!t->opt.skip_existing && !done)
@@ -195,7 +194,7 @@ static void drop_old(struct transfer *t, struct copy *c)
 bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct arena *a, bool *there,
                   struct err *e)
 {
-    const struct journal_file *k = find_known(t, c);
+    const struct journal_file *k = known_file(t, c);
     struct upload_spec spec = {c->job.target, c->job.source.size, c->part_bytes,
                                t->opt.skip_existing ? STORAGE_ABSENT : STORAGE_ANY_GENERATION};
     *there = false;
@@ -213,7 +212,6 @@ bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct a
         return true;
     if (!make_room(t, c, e))
         return false;
-    c->resumed = c->upload != NULL;
     bool ok = c->upload ? go_on(t, c, k, e) : begin_anew(t, c, &spec, e);
     c->ordered = ok && upload_ordered(c->upload);
     return ok;

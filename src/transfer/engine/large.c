@@ -63,6 +63,15 @@ static bool hash_part(struct transfer *t, struct copy *c, int part, const void *
     return ok;
 }
 
+/* Always false. A session lives a week, and may die before: then all that was sent is gone. */
+static bool upload_failed(struct transfer *t, struct copy *c, const struct err *e)
+{
+    pthread_mutex_lock(&t->locked.mutex);
+    c->locked.gone |= e->kind == ERR_NOT_FOUND;
+    pthread_mutex_unlock(&t->locked.mutex);
+    return false;
+}
+
 static bool store_part(struct transfer *t, struct copy *c, int part, const void *bytes, size_t size,
                        uint32_t *ranges, const char *state, struct err *e)
 {
@@ -73,7 +82,7 @@ static bool store_part(struct transfer *t, struct copy *c, int part, const void 
                       ? earlier->crc32c == copy_combine(t, ranges, size)
                       : c->ordered && upload_has(c->upload, part); /* killed before it was noted */
     if (!stored && !upload_part(c->upload, part, bytes, size, NULL, e))
-        return false;
+        return upload_failed(t, c, e);
     if (t->opt.journal &&
         !journal_part(t->opt.journal, c->job.target, part, ranges, copy_part_ranges(t, size), state, e))
         return false;
@@ -131,23 +140,22 @@ static bool seal(struct transfer *t, struct copy *c, struct err *e)
     struct arena *a = arena_new(64 << 10);
     uint32_t crc = copy_combine(t, c->ranges, c->job.source.size);
     bool ok = a || err_set(e, ERR_MEMORY, "no memory for a file");
-    ok = ok && copy_sealing(t, c, crc, e) && upload_seal(c->upload, crc, a, &there, e) &&
-         copy_done(t, c, &there, e);
+    ok = ok && copy_sealing(t, c, crc, e) &&
+         (upload_seal(c->upload, crc, a, &there, e) || upload_failed(t, c, e)) && copy_done(t, c, &there, e);
     arena_free(a);
     return ok;
 }
 
-/* Wrong bytes arrived, or what an earlier run left is gone: what was sent is useless, and the file gets one
- * more chance. */
+/* Wrong bytes arrived, or what was sent is gone: it is useless, and the file gets one more chance. */
 static bool try_again(struct transfer *t, struct copy *c)
 {
-    enum err_kind kind = c->locked.problem.kind;
     pthread_mutex_lock(&t->locked.mutex);
-    bool again = (kind == ERR_CORRUPT || (kind == ERR_NOT_FOUND && c->resumed)) && c->locked.tries++ == 0;
+    bool useless = c->locked.problem.kind == ERR_CORRUPT || c->locked.gone;
+    bool again = useless && c->locked.tries++ == 0;
     if (again) {
         t->locked.progress.bytes_done -= c->locked.done;
         c->locked.done = 0;
-        c->locked.failed = false;
+        c->locked.failed = c->locked.gone = false;
         c->out.state = TRANSFER_WAITING;
         t->locked.large.copies[t->locked.large.count++] = c; /* the queue has room for each file twice */
         pthread_cond_broadcast(&t->locked.changed);

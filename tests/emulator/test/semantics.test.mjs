@@ -30,8 +30,12 @@ after(async () => {
 });
 
 /** One request on a connection of its own: {status, headers, body}; rejects when it breaks. */
-function call(method, path, { headers = {}, body, bearer = token } = {}) {
+function call(method, path, { headers = {}, body, json, bearer = token } = {}) {
   const url = new URL(path, m.url);
+  if (json) {
+    headers = { "content-type": "application/json", ...headers };
+    body = JSON.stringify(json);
+  }
   if (bearer) headers = { authorization: `Bearer ${bearer}`, ...headers };
   return new Promise((done, failed) => {
     const r = request(url, { method, headers, agent: false }, (answer) => {
@@ -64,6 +68,45 @@ function crc32c(bytes) {
   out.writeUInt32BE(~crc >>> 0);
   return out.toString("base64");
 }
+
+// --- what the description of the API does not know
+
+test("what Google's description does not know is refused, whoever sends it, and remembered", async () => {
+  const cases = [
+    ["POST", "/storage/v1/b?project=p", { name: "abc", colour: "red" }, 'Unknown name "colour": Cannot find field.'],
+    ["POST", "/storage/v1/b?project=p", { name: "abc", lifecycle: { rule: [{ condition: { age: "7" } }] } }, "Invalid value at 'lifecycle.rule[0].condition.age' (integer int32), \"7\""],
+    ["POST", "/storage/v1/b?project=p&colour=red", { name: "abc" }, 'Unknown name "colour": Cannot bind query parameter'],
+    ["POST", "/storage/v1/b", { name: "abc" }, "Required parameter: project"],
+    ["GET", "/storage/v1/b/bkt/o?fields=items(name,colour)", undefined, 'no field "colour"'],
+    ["GET", "/storage/v1/b/bkt/o?maxResults=many", undefined, "Invalid value at 'maxResults'"],
+    ["POST", "/upload/storage/v1/b/bkt/o?uploadType=resumable", { name: "x", size: 7 }, "Invalid value at 'size' (string uint64), 7"],
+    ["POST", "/upload/storage/v1/b/bkt/o", { name: "x" }, "uploadType"],
+  ];
+  await m.clearLog();
+  for (const [method, path, json, says] of cases) {
+    const answer = await call(method, path, { json });
+    assert.equal(answer.status, 400, path);
+    assert.ok(answer.json.error.message.includes(says), `${answer.json.error.message}, expected ${says}`);
+  }
+  const related = "--sep\r\ncontent-type: application/json\r\n\r\n{\"name\":\"x\",\"colour\":1}\r\n--sep\r\ncontent-type: a/b\r\n\r\nx\r\n--sep--";
+  const upload = await call("POST", "/upload/storage/v1/b/bkt/o?uploadType=multipart", { headers: { "content-type": "multipart/related; boundary=sep" }, body: related });
+  assert.equal(upload.status, 400);
+  assert.match(upload.json.error.message, /Unknown name "colour"/);
+  assert.equal((await call("POST", "/storage/v1/b/bkt/o/x/paint")).status, 404);
+  assert.equal((await call("GET", `${o("x")}?alt=media`)).status, 404);
+  const log = await m.log();
+  assert.deepEqual(log.map((r) => r.invalid !== null), [...cases.map(() => true), true, true, false]);
+  assert.equal(log[0].call, "storage.buckets.insert");
+  assert.deepEqual(log[0].json, cases[0][2]);
+  await m.forgetInvalid();
+});
+
+test("an emulator that was sent such, and not told that it was meant, ends badly", async () => {
+  const other = await Emulator.start();
+  await fetch(`${other.url}/storage/v1/b/bkt?colour=red`);
+  await other.restart();
+  await assert.rejects(other.stop(), /ended with 1/);
+});
 
 // --- who asks
 
@@ -148,15 +191,13 @@ test("the metadata server wants its header and says its own", async () => {
 // --- buckets
 
 test("buckets: taken names, merged patches, etags of policies", async () => {
-  const insert = (body, query = "?project=p") =>
-    call("POST", `/storage/v1/b${query}`, { body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+  const insert = (body) => call("POST", "/storage/v1/b?project=p", { json: body });
   assert.equal((await insert({ name: "bkt" })).status, 409);
   assert.equal((await insert({ name: "Nein" })).status, 400);
-  assert.equal((await insert({ name: "abc" }, "")).status, 400);
   const made = await insert({ name: "abc", location: "us-central1" });
   assert.equal(made.json.location, "US-CENTRAL1");
   assert.equal(made.json.softDeletePolicy.retentionDurationSeconds, "604800");
-  const patch = (query, body) => call("PATCH", `/storage/v1/b/abc${query}`, { body: JSON.stringify(body) });
+  const patch = (query, body) => call("PATCH", `/storage/v1/b/abc${query}`, { json: body });
   assert.equal((await patch("?ifMetagenerationMatch=9", {})).status, 412);
   assert.equal((await patch("", { location: "EU" })).status, 400);
   const changed = await patch("?ifMetagenerationMatch=1", { iamConfiguration: { publicAccessPrevention: "enforced" } });
@@ -164,7 +205,7 @@ test("buckets: taken names, merged patches, etags of policies", async () => {
   assert.equal(changed.json.iamConfiguration.uniformBucketLevelAccess.enabled, false);
   assert.equal(changed.json.metageneration, "2");
   const policy = (await call("GET", "/storage/v1/b/abc/iam")).json;
-  const set = (body) => call("PUT", "/storage/v1/b/abc/iam", { body: JSON.stringify(body) });
+  const set = (body) => call("PUT", "/storage/v1/b/abc/iam", { json: body });
   assert.equal((await set({ ...policy, bindings: [{ role: "r", members: ["m"] }] })).status, 200);
   assert.equal((await set(policy)).status, 412);
   assert.deepEqual((await call("GET", "/storage/v1/b/abc/iam/testPermissions?permissions=a&permissions=b")).json.permissions, ["a", "b"]);
@@ -235,7 +276,7 @@ test("compose joins up to 32, and the sum is the sum of the whole", async () => 
   const parts = [randomBytes(70001), randomBytes(1), randomBytes(300)];
   for (const [i, p] of parts.entries()) await put(`c${i}`, p);
   const compose = (sourceObjects, query = "") =>
-    call("POST", `${o("composed")}/compose${query}`, { body: JSON.stringify({ sourceObjects, destination: { contentType: "x/y" } }) });
+    call("POST", `${o("composed")}/compose${query}`, { json: { sourceObjects, destination: { contentType: "x/y" } } });
   const made = (await compose(parts.map((_, i) => ({ name: `c${i}` })))).json;
   const whole = Buffer.concat(parts);
   assert.equal(made.crc32c, crc32c(whole));
@@ -285,7 +326,7 @@ test("multipart/related: JSON, bytes, and a checksum that must be right", async 
 
 async function open(name, total, query = "") {
   const r = await call("POST", `/upload/storage/v1/b/bkt/o?uploadType=resumable${query}`, {
-    body: JSON.stringify({ name }),
+    json: { name },
     headers: total === undefined ? {} : { "x-upload-content-length": String(total) },
   });
   return r.status === 200 ? r.headers.location : r;

@@ -1,0 +1,270 @@
+/* deploy.c: `ferry deploy`: a model as a service that costs nothing while nobody asks. */
+#include "base/file.h"
+#include "cmd/byte_size.h"
+#include "cmd/commands.h"
+#include "cmd/interrupt.h"
+#include "cmd/service_name.h"
+#include "cmd/service_options.h"
+#include "cmd/service_report.h"
+#include "store/uri.h"
+#include "target/local.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARENA_BYTES = 16 << 20 };
+
+struct deploy_settings {
+    struct service_settings service; /* first: offsets of service_group and engine_group count from here */
+    const char *target;
+    bool json;
+    const char *host, *memory;
+    int port;
+    double idle_minutes;
+    bool wait, foreground;
+};
+_Static_assert(offsetof(struct deploy_settings, service) == 0, "service_group");
+
+static const struct option deploy_options[] = {
+    {.name = "target",
+     .type = OPTION_TEXT,
+     .argument = "TARGET",
+     .offset = offsetof(struct deploy_settings, target),
+     .help = "where it runs: local, this machine"},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct deploy_settings, json),
+     .help = "print the service as one JSON object"},
+};
+
+static const struct option local_rows[] = {
+    {.name = "port",
+     .letter = 'p',
+     .type = OPTION_INT,
+     .argument = "PORT",
+     .max = 65535,
+     .offset = offsetof(struct deploy_settings, port),
+     .help =
+         "where to listen; the one it had, else 8080, or a free one when that is taken; 0 takes a free one"},
+    {.name = "host",
+     .type = OPTION_TEXT,
+     .argument = "ADDRESS",
+     .preset = "127.0.0.1",
+     .offset = offsetof(struct deploy_settings, host),
+     .help = "address to listen on; 0.0.0.0 is for the network, which better needs a key"},
+    {.name = "idle",
+     .type = OPTION_REAL,
+     .argument = "MINUTES",
+     .preset = "15",
+     .min = 0.001,
+     .max = 1e6,
+     .offset = offsetof(struct deploy_settings, idle_minutes),
+     .help = "without a request for so long, the server is stopped until the next one"},
+    {.name = "memory",
+     .type = OPTION_TEXT,
+     .argument = "AMOUNT",
+     .offset = offsetof(struct deploy_settings, memory),
+     .help = "most memory of the server, such as 32Gi; as much as there is unless told"},
+    {.name = "wait",
+     .letter = 'w',
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct deploy_settings, wait),
+     .help = "start the server now; when it does not load, say why and change nothing"},
+    {.name = "foreground",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct deploy_settings, foreground),
+     .help = "do not go to the background; Ctrl-C ends the service"},
+};
+
+/* One run of the command. */
+struct deploy {
+    struct deploy_settings settings;
+    const struct target *target;
+    struct arena *arena;
+    struct local_options local;
+    struct target_spec spec;
+};
+
+static void say(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "%s\n", line);
+}
+
+static const char *keep(struct arena *a, const char *text, struct err *e)
+{
+    const char *copy = text ? arena_strndup(a, text, strlen(text)) : NULL;
+    if (!copy)
+        err_set(e, ERR_MEMORY, "no memory");
+    return copy;
+}
+
+/* --- what is to run --- */
+
+/* A path that means the same from anywhere, of a file that need not be there yet. */
+static const char *absolute(struct arena *a, const char *path, struct err *e)
+{
+    char folder[PATH_MAX];
+    if (*path == '/')
+        return keep(a, path, e);
+    if (!getcwd(folder, sizeof folder)) {
+        err_errno(e, "cannot tell the current folder");
+        return NULL;
+    }
+    return keep(a, arena_printf(a, "%s/%s", folder, path), e);
+}
+
+static const char *model_folder(struct arena *a, const char *path, struct err *e)
+{
+    char real[PATH_MAX], config[PATH_MAX + 16];
+    if (!realpath(path, real)) {
+        err_errno(e, "%s: expected a model folder, gs://BUCKET/PREFIX or hf://OWNER/NAME", path);
+        return NULL;
+    }
+    snprintf(config, sizeof config, "%s/config.json", real);
+    if (file_exists(config))
+        return keep(a, real, e);
+    err_set(e, ERR_NOT_FOUND, "%s: there is no config.json in it; expected a model folder", path);
+    return NULL;
+}
+
+static const char *model_uri(struct arena *a, const char *text, struct err *e)
+{
+    struct uri u;
+    if (!uri_parse(&u, text, a, e))
+        return NULL;
+    if (u.scheme == URI_LOCAL)
+        return model_folder(a, u.path, e);
+    if (u.scheme == URI_HF && !strstr(text, "://"))
+        return keep(a, arena_printf(a, "hf://%s", text), e);
+    if (u.scheme != URI_STDIO)
+        return keep(a, text, e);
+    err_set(e, ERR_USAGE, "expected a model folder, gs://BUCKET/PREFIX or hf://OWNER/NAME");
+    return NULL;
+}
+
+/* The server runs elsewhere than this command. */
+static bool settle_paths(struct deploy *d, struct err *e)
+{
+    struct service_settings *s = &d->settings.service;
+    if (s->api_key_file && !(s->api_key_file = absolute(d->arena, s->api_key_file, e)))
+        return false;
+    if (s->api_key_file && access(s->api_key_file, R_OK) != 0)
+        return err_errno(e, "API key file: %s", s->api_key_file);
+    return !s->config || strstr(s->config, "://") || (s->config = absolute(d->arena, s->config, e));
+}
+
+static bool read_local(struct deploy *d, struct err *e)
+{
+    const struct deploy_settings *s = &d->settings;
+    d->local = (struct local_options){.host = s->host,
+                                      .port = s->port,
+                                      .idle_seconds = s->idle_minutes * 60,
+                                      .wait = s->wait,
+                                      .foreground = s->foreground};
+    d->spec.local = &d->local;
+    if (s->wait && s->foreground)
+        return err_set(e, ERR_USAGE, "--wait goes with the background, not with --foreground");
+    if (s->json && s->foreground)
+        return err_set(e, ERR_USAGE, "--json goes with the background, not with --foreground");
+    return !s->memory || byte_size_parse(s->memory, "--memory", &d->local.memory_bytes, e);
+}
+
+static bool read_spec(struct deploy *d, const struct operands *o, struct err *e)
+{
+    d->spec.name = o->items[0];
+    return target_check_name(d->spec.name, e) && service_check_key(&d->settings.service, e) &&
+           (d->spec.model = model_uri(d->arena, o->items[1], e)) && settle_paths(d, e) && read_local(d, e) &&
+           ((d->spec.environment = service_environment(&d->settings.service, d->arena)) ||
+            err_set(e, ERR_MEMORY, "no memory"));
+}
+
+/* --- what runs --- */
+
+static bool print_service(const struct deploy *d, const struct target_service *s, struct err *e)
+{
+    char state[SERVICE_STATE];
+    if (d->settings.json)
+        return service_print_json(service_json(s), e);
+    bool asleep = s->state && strcmp(s->state, "asleep") == 0;
+    printf("%s: %s, %s\n", s->name, s->url,
+           asleep ? "asleep until the first request" : service_state(s, (int64_t)time(NULL), state));
+    if (s->memory_note)
+        fprintf(stderr, "%s\n", s->memory_note);
+    return true;
+}
+
+static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
+{
+    struct target_run r = {.arena = d->arena, .say = say};
+    struct target_service s = {0};
+    if (!read_spec(d, o, e))
+        return false;
+    if (!d->settings.foreground) /* there, signals are the activator's */
+        r.stop = interrupt_watch();
+    return d->target->apply(&r, &d->spec, &s, e) && (d->settings.foreground || print_service(d, &s, e));
+}
+
+static bool run_deploy(const struct command *c, char **args, int count, struct err *e)
+{
+    struct deploy d = {.settings = {.service = SERVICE_SETTINGS_UNSET, .port = LOCAL_PORT_CHOOSE}};
+    struct operands o;
+
+    if (!options_read(c, args, count, &d.settings, &o, e))
+        return false;
+    if (o.help) {
+        help_command(stdout, c);
+        return true;
+    }
+    if (o.count < 2)
+        return err_set(e, ERR_USAGE, "what under which name? usage: ferry deploy %s", c->synopsis);
+    if (!d.settings.target)
+        return err_set(e, ERR_USAGE, "where to? --target local is this machine");
+    if (!(d.target = service_target_named(d.settings.target, e)))
+        return false;
+    d.arena = arena_new(ARENA_BYTES);
+    bool ok = d.arena ? deploy(&d, &o, e) : err_set(e, ERR_MEMORY, "no memory");
+    arena_free(d.arena);
+    return ok;
+}
+
+static const struct option_group deploy_group = {"Options", deploy_options,
+                                                 sizeof deploy_options / sizeof *deploy_options};
+static const struct option_group local_group = {"Local", local_rows, sizeof local_rows / sizeof *local_rows};
+static const struct option_group *const deploy_groups[] = {&deploy_group, &local_group, &service_group,
+                                                           &engine_group, NULL};
+
+static const char *const deploy_examples[] = {
+    "ferry deploy demo models/demo --target local",
+    "on port 8080 of this machine; the server starts with the first request",
+    "ferry deploy audio ~/models/Qwen2-Audio-7B-Instruct --target local --idle 5 --memory 32Gi --wait",
+    "as on an instance of 32 GiB, stopped after five minutes without a request; first see that it loads",
+    "ferry ask audio --audio call.wav \"What does the caller want?\"",
+    "by its name",
+    NULL,
+};
+
+const struct command command_deploy = {
+    .name = "deploy",
+    .synopsis = "NAME FOLDER|URI --target TARGET [options]",
+    .summary = "run a model as a service that sleeps while nobody asks",
+    .about =
+        "At the target local, a small process in the background holds the port. It starts `ferry serve` with "
+        "the first request, which waits for it, and stops it after --idle minutes without one: what a "
+        "service on Cloud Run does, with the same variables, tried for nothing. Probes (HEAD, GET /healthz, "
+        "/readyz, /metrics) do not wake it and do not keep it awake. A server that crashes is started again; "
+        "one that does not load is told of to whoever asks (503), by `ferry status` and by `ferry logs`.\n"
+        "\n"
+        "Deploying a name again updates it: a server that is awake answers until the new one has loaded, "
+        "and no request fails. When the new one does not load, nothing changes. What is not said again goes "
+        "back to its default, but for the port. What is known of the service lies in "
+        "$XDG_STATE_HOME/ferry/local/NAME; the variables of this command's environment go to its server, "
+        "and are not kept: after a restart of the machine deploy it again.",
+    .examples = deploy_examples,
+    .groups = deploy_groups,
+    .max_operands = 2,
+    .run = run_deploy,
+};

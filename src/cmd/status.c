@@ -1,0 +1,111 @@
+/* status.c: `ferry status`: what runs. */
+#include "cmd/commands.h"
+#include "cmd/interrupt.h"
+#include "cmd/service_report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ARENA_BYTES = 16 << 20 };
+
+struct status_settings {
+    bool json;
+};
+
+static const struct option status_options[] = {
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct status_settings, json),
+     .help = "print one JSON object with a list of services"},
+};
+
+struct services {
+    struct target_service *items;
+    size_t count, room;
+};
+
+static bool add(void *arg, const struct target_service *s, struct err *e)
+{
+    struct services *all = arg;
+    if (all->count == all->room) {
+        size_t room = all->room * 2 + 8;
+        struct target_service *items = realloc(all->items, room * sizeof *items);
+        if (!items)
+            return err_set(e, ERR_MEMORY, "no memory for the services");
+        all->items = items;
+        all->room = room;
+    }
+    all->items[all->count++] = *s;
+    return true;
+}
+
+static bool find(struct target_run *r, const char *name, struct services *all, struct err *e)
+{
+    const struct target *t;
+    for (size_t i = 0; (t = target_at(i)); i++)
+        if (!t->status(r, name, add, all, e))
+            return false;
+    return all->count > 0 || !name ||
+           err_set(e, ERR_NOT_FOUND, "there is no service \"%s\"; `ferry status` lists those there are",
+                   name);
+}
+
+static bool print(const struct services *all, bool json, struct err *e)
+{
+    if (!json && all->count == 0)
+        puts("There are no services; `ferry deploy` makes one");
+    else if (!json)
+        service_print_all(all->items, all->count, (int64_t)time(NULL));
+    if (!json)
+        return true;
+    json_t *list = json_array();
+    for (size_t i = 0; i < all->count; i++)
+        json_array_append_new(list, service_json(&all->items[i]));
+    return service_print_json(json_pack("{s:o}", "services", list), e);
+}
+
+static bool run_status(const struct command *c, char **args, int count, struct err *e)
+{
+    struct status_settings s = {0};
+    struct services all = {0};
+    struct operands o;
+
+    if (!options_read(c, args, count, &s, &o, e))
+        return false;
+    if (o.help) {
+        help_command(stdout, c);
+        return true;
+    }
+    struct target_run r = {.arena = arena_new(ARENA_BYTES), .stop = interrupt_watch()};
+    bool ok = (r.arena || err_set(e, ERR_MEMORY, "no memory")) &&
+              find(&r, o.count ? o.items[0] : NULL, &all, e) && print(&all, s.json, e);
+    free(all.items);
+    arena_free(r.arena);
+    return ok;
+}
+
+static const struct option_group status_group = {"Options", status_options,
+                                                 sizeof status_options / sizeof *status_options};
+static const struct option_group *const status_groups[] = {&status_group, NULL};
+
+static const char *const status_examples[] = {
+    "ferry status",
+    "all services of this account on this machine",
+    "ferry status demo --json",
+    "one, for a program",
+    NULL,
+};
+
+const struct command command_status = {
+    .name = "status",
+    .synopsis = "[NAME] [--json]",
+    .summary = "what runs: services, their state, memory and requests",
+    .about = "Lists what `ferry deploy` has made: asleep (the next request starts it), starting, awake, "
+             "stopping, failed (with the reason, and when the next try may be), or gone (what holds its port "
+             "was killed: deploy it again, or take it down). Asking wakes nothing.",
+    .examples = status_examples,
+    .groups = status_groups,
+    .max_operands = 1,
+    .run = run_status,
+};

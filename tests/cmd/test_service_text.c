@@ -1,0 +1,158 @@
+/* What deploy, status and their kin read and write. */
+#include "base/arena.h"
+#include "cmd/byte_size.h"
+#include "cmd/commands.h"
+#include "cmd/service_options.h"
+#include "cmd/service_report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void amounts_of_memory_are_read_as_cloud_run_reads_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes; /* 0: refused */
+    } cases[] = {
+        {"32Gi", 34359738368},
+        {"32GiB", 34359738368},
+        {"1.5Ki", 1536},
+        {"512Mi", 536870912},
+        {"16.8GB", 16800000000},
+        {"2T", 2000000000000},
+        {"1k", 1000},
+        {"7", 7},
+        {"7B", 7},
+        {"", 0},
+        {"0", 0},
+        {"-1", 0},
+        {"+1", 0},
+        {" 1", 0},
+        {"Gi", 0},
+        {"1 Gi", 0},
+        {"1g", 0},
+        {"1GiBs", 0},
+        {"1e3", 0},
+        {"0x10", 0},
+        {"nan", 0},
+        {"inf", 0},
+        {"1..5Gi", 0},
+        {"0.5", 0},
+        {"99999999Ti", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        uint64_t bytes = 0;
+        assert_int_equal(byte_size_parse(cases[i].text, "--memory", &bytes, &e), cases[i].bytes != 0);
+        assert_int_equal(bytes, cases[i].bytes);
+        if (!cases[i].bytes)
+            assert_memory_equal(e.text, "--memory: \"", 11);
+    }
+}
+
+static void states_say_since_when_and_when_it_goes_on(void **state)
+{
+    (void)state;
+    char text[SERVICE_STATE];
+    struct target_service s = {.state = "awake", .since = 1000};
+    assert_string_equal(service_state(&s, 1200, text), "awake for 3 min 20 s");
+    s.since = 0;
+    assert_string_equal(service_state(&s, 1200, text), "awake");
+    s = (struct target_service){.state = "failed", .since = 1000, .retry_seconds = 4};
+    assert_string_equal(service_state(&s, 1200, text), "failed, next try in 4 s");
+}
+
+static void what_is_unknown_is_null_in_json(void **state)
+{
+    (void)state;
+    struct target_service s = {.name = "demo", .target = "local", .requests = -1};
+    json_t *json = service_json(&s);
+    assert_string_equal(json_string_value(json_object_get(json, "name")), "demo");
+    static const char *const unknown[] = {"url",       "model",        "since", "requests",
+                                          "in_flight", "memory_bytes", "pid"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        assert_true(json_is_null(json_object_get(json, unknown[i])));
+    json_decref(json);
+    s.requests = 0;
+    json = service_json(&s);
+    assert_true(json_is_integer(json_object_get(json, "requests")));
+    json_decref(json);
+}
+
+static bool has(const char *const *list, const char *word)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+static const char *const *environment_of(char **words, int count, struct arena *a)
+{
+    struct {
+        struct service_settings service;
+        char rest[4096]; /* deploy's own, which count from here, too */
+    } s = {.service = SERVICE_SETTINGS_UNSET};
+    struct operands o;
+    struct err e = {0};
+    assert_true(options_read(&command_deploy, words, count, &s, &o, &e));
+    return service_environment(&s.service, a);
+}
+
+static void options_become_the_variables_of_a_container(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 16);
+    char text[][30] = {"--parallel=7", "--kv=q8", "--context=4096", "--config=gs://b/c.json", "--cpu=avx2"};
+    char *words[] = {text[0], text[1], text[2], text[3], text[4]};
+    setenv("FERRY_THREADS", "3", 1);
+    setenv("FERRY_API_KEY", "secret", 1);
+    const char *const *list = environment_of(words, 5, a);
+    static const char *const expected[] = {
+        "FERRY_PARALLEL=7",      "FERRY_KV=q8",     "FERRY_CONTEXT=4096", "FERRY_CONFIG=gs://b/c.json",
+        "FERRY_CPU=avx2",        "FERRY_THREADS=3", "FERRY_MATH=fast",    "FERRY_LOG=info",
+        "FERRY_CONFIG_SECONDS=2"};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        if (!has(list, expected[i]))
+            fail_msg("%s is missing", expected[i]);
+    for (; *list; list++)
+        assert_null(strstr(*list, "secret"));
+    unsetenv("FERRY_THREADS");
+    unsetenv("FERRY_API_KEY");
+    arena_free(a);
+}
+
+static void what_nobody_says_is_no_variable(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 16);
+    const char *const *list = environment_of(NULL, 0, a);
+    for (; *list; list++) {
+        assert_null(strstr(*list, "FERRY_CONTEXT"));
+        assert_null(strstr(*list, "FERRY_THREADS"));
+        assert_null(strstr(*list, "FERRY_CPU"));
+        assert_null(strstr(*list, "FERRY_CONFIG="));
+        assert_null(strstr(*list, "FERRY_API_KEY_FILE"));
+    }
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(amounts_of_memory_are_read_as_cloud_run_reads_them),
+        cmocka_unit_test(states_say_since_when_and_when_it_goes_on),
+        cmocka_unit_test(what_is_unknown_is_null_in_json),
+        cmocka_unit_test(options_become_the_variables_of_a_container),
+        cmocka_unit_test(what_nobody_says_is_no_variable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,6 @@
+int deep(void);
+
+int deep(void)
+{
+    return 40;
+}

@@ -1,0 +1,6 @@
+int chain(void);
+
+int main(void)
+{
+    return chain() + 1;
+}
