@@ -20,8 +20,8 @@ __attribute__((format(printf, 2, 0))) static char *print(struct exchange *x, con
 static void fail(struct exchange *x, int status, const char *code, json_t *details, const char *message)
 {
     answer_json(x, status,
-                json_pack("{s:{s:i,s:s,s:s,s:o*}}", "error", "code", status, "message", message, "status", code,
-                          "details", details));
+                json_pack("{s:{s:i,s:s,s:s,s:o*}}", "error", "code", status, "message", message, "status",
+                          code, "details", details));
 }
 
 void fail_google(struct exchange *x, int status, const char *code, const char *format, ...)
@@ -69,12 +69,11 @@ bool google_may(struct exchange *x, const char *project, const char *api)
     }
     if (!api || api_is_enabled(x, api))
         return true;
-    fail_google_with(x, 403, "PERMISSION_DENIED", disabled_details(api),
-                     "%s has not been used in project " GOOGLE_NUMBER
-                     " before or it is disabled. Enable it by visiting "
-                     "https://console.developers.google.com/apis/api/%s/overview?project=" GOOGLE_NUMBER
-                     " then retry.",
-                     api, api);
+    fail_google_with(
+        x, 403, "PERMISSION_DENIED", disabled_details(api),
+        "%s has not been used in project " GOOGLE_NUMBER " before or it is disabled. Enable it by visiting "
+        "https://console.developers.google.com/apis/api/%s/overview?project=" GOOGLE_NUMBER " then retry.",
+        api, api);
     return false;
 }
 
@@ -134,8 +133,7 @@ json_t *member_at(const json_t *object, const char *path)
 
 char *new_etag(struct exchange *x)
 {
-    return arena_printf(x->arena, "\"%llx\"",
-                        (unsigned long long)world_generation_locked(x->service->world));
+    return arena_printf(x->arena, "\"%llx\"", (unsigned long long)world_generation_locked(x->service->world));
 }
 
 void random_letters(char *out, int count)
@@ -160,8 +158,8 @@ static bool one_matches(const json_t *labels, const char *text, size_t size)
         return json_object_get(labels, one) != NULL;
     bool not = sign > one && sign[-1] == '!';
     const char *value = sign + 1 + (sign[1] == '=');
-    sign[not? -1 : 0] = 0;
-    return (strcmp(text_at(labels, one), value) == 0) != not;
+    sign[not ? -1 : 0] = 0;
+    return (strcmp(text_at(labels, one), value) == 0) != not ;
 }
 
 bool labels_match(const json_t *labels, const char *selector)
@@ -173,15 +171,6 @@ bool labels_match(const json_t *labels, const char *selector)
         selector += n + (selector[n] == ',');
     }
     return true;
-}
-
-bool filter_matches(const json_t *resource, const char *filter)
-{
-    if (!filter || !*filter)
-        return true;
-    if (strncmp(filter, "labels.", 7) != 0)
-        return false;
-    return labels_match(json_object_get(resource, "labels"), filter + 7);
 }
 
 static void apply_path(json_t *into, const json_t *from, const char *path, size_t size)
@@ -208,8 +197,8 @@ void apply_mask(json_t *into, const json_t *from, const char *mask)
     json_t *value;
     const char *key;
     if (!mask || !*mask || !strcmp(mask, "*"))
-        json_object_foreach((json_t *)(uintptr_t)from, key, value) json_object_set_new(into, key,
-                                                                                      json_deep_copy(value));
+        json_object_foreach((json_t *)(uintptr_t)from, key, value)
+            json_object_set_new(into, key, json_deep_copy(value));
     else
         while (*mask) {
             size_t n = strcspn(mask, ",");
@@ -248,14 +237,20 @@ static json_t *operation_now(struct exchange *x, const json_t *doc)
 
 void answer_operation_locked(struct exchange *x, const char *api, const char *scope, json_t *response)
 {
+    answer_operation_as_locked(x, api, scope, response, operation_error(x));
+}
+
+void answer_operation_as_locked(struct exchange *x, const char *api, const char *scope, json_t *response,
+                                const json_t *error)
+{
     struct world *w = x->service->world;
     char id[13];
     random_letters(id, 12);
     char *name = arena_printf(x->arena, "%s%soperations/%s", scope, *scope ? "/" : "", id);
-    json_t *doc = json_pack("{s:s,s:{s:s},s:I,s:o,s:O*}", "name", name, "metadata", "@type",
-                            "type.googleapis.com/google.protobuf.Any", "_end_us",
-                            (json_int_t)operation_end_us(x), "_response", response, "_error",
-                            operation_error(x));
+    json_t *doc =
+        json_pack("{s:s,s:{s:s},s:I,s:o,s:O*}", "name", name, "metadata", "@type",
+                  "type.googleapis.com/google.protobuf.Any", "_end_us", (json_int_t)operation_end_us(x),
+                  "_response", response, "_error", (json_t *)(uintptr_t)error);
     doc_put_locked(w, arena_printf(x->arena, "operations/%s/%s", api, name), doc);
     answer_json(x, 200, operation_now(x, doc));
 }
@@ -306,23 +301,4 @@ void policy_change(struct exchange *x, const char *key, const json_t *policy)
         answer_json(x, 200, json_deep_copy(stored));
     }
     world_unlock(w);
-}
-
-bool policy_binds_locked(struct world *w, const char *key, const char *role, const char *member)
-{
-    char full[600];
-    size_t i, k;
-    json_t *binding, *m;
-    snprintf(full, sizeof full, "policy/%s", key);
-    json_array_foreach(json_object_get(doc_find_locked(w, full), "bindings"), i, binding)
-    {
-        if (strcmp(text_at(binding, "role"), role) != 0)
-            continue;
-        json_array_foreach(json_object_get(binding, "members"), k, m)
-        {
-            if (!strcmp(json_string_value(m), member))
-                return true;
-        }
-    }
-    return false;
 }

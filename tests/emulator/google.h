@@ -1,7 +1,8 @@
-/* google.h: what Google's APIs other than Cloud Storage have in common: who asks, whether the API is enabled, the form
- * of errors, operations that take time, etags, label selectors, update masks.
+/* google.h: what Google's APIs other than Cloud Storage have in common: who asks, whether the API is enabled,
+ * the form of errors, operations that take time, etags, label selectors, update masks.
  *
- * Resources are docs of the world. Members whose names begin with "_" are the emulator's own and are never told. */
+ * Resources are docs of the world. Members whose names begin with "_" are the emulator's own and are never
+ * told. */
 #ifndef FERRY_EMULATOR_GOOGLE_H
 #define FERRY_EMULATOR_GOOGLE_H
 
@@ -11,8 +12,8 @@
 #define GOOGLE_NUMBER "123456789012"
 #define GOOGLE_USER "me@example.com" /* who has the access token; the project's owner */
 
-/* Answers (401; 403: no such project, API disabled) and is false when the request may not go on. project: a name or
- * number; NULL: none is concerned. api: "run.googleapis.com"; NULL: one that every project has. */
+/* Answers (401; 403: no such project, API disabled) and is false when the request may not go on. project: a
+ * name or number; NULL: none is concerned. api: "run.googleapis.com"; NULL: one that every project has. */
 bool google_may(struct exchange *x, const char *project, const char *api);
 
 /* {"error":{"code":404,"message":"…","status":"NOT_FOUND"}} */
@@ -33,14 +34,17 @@ void answer_doc(struct exchange *x, const json_t *doc);
 
 enum { OPERATION_MS = 200 };
 
-/* An operation that this request begins and that is done after a moment (a fault's "operation_seconds"), with the
- * response or, when the fault has "operation_error", with that. scope: what its name begins with. Answers it. Takes
- * the response. */
+/* An operation that this request begins and that is done after a moment (a fault's "operation_seconds"), with
+ * the response or, when the fault has "operation_error", with that. scope: what its name begins with. Answers
+ * it. Takes the response. */
 void answer_operation_locked(struct exchange *x, const char *api, const char *scope, json_t *response);
 void operation_answer(struct exchange *x, const char *api, const char *name); /* operations.get */
 
 /* When what this request begins is done, and the error it ends with (NULL: none), by its fault. */
 int64_t operation_end_us(const struct exchange *x);
+/* The same with an error of its own (NULL: none) instead of the fault's. */
+void answer_operation_as_locked(struct exchange *x, const char *api, const char *scope, json_t *response,
+                                const json_t *error);
 const json_t *operation_error(const struct exchange *x);
 
 /* --- parts of resources --- */
@@ -55,10 +59,8 @@ void random_letters(char *out, int count); /* a-z and 0-9, a letter first, a NUL
 
 /* "a=b", "a!=b", "a" and several of them with commas, as a Kubernetes label selector; NULL: all. */
 bool labels_match(const json_t *labels, const char *selector);
-/* "labels.a=b", of the list filters of other APIs. */
-bool filter_matches(const json_t *resource, const char *filter);
-
-/* Of `from` what the mask ("template,traffic", "labels.a") names goes into `into`; what it lacks is taken away. NULL or
+/* Of `from` what the mask ("template,traffic", "labels.a") names goes into `into`; what it lacks is taken
+ * away. NULL or
  * "": each member that `from` has. */
 void apply_mask(json_t *into, const json_t *from, const char *mask);
 
@@ -67,6 +69,5 @@ void apply_mask(json_t *into, const json_t *from, const char *mask);
 /* The policy doc of a resource; with setIamPolicy's body its change under the etag, or 409. */
 void policy_answer(struct exchange *x, const char *key);
 void policy_change(struct exchange *x, const char *key, const json_t *policy);
-bool policy_binds_locked(struct world *w, const char *key, const char *role, const char *member);
 
 #endif

@@ -1,18 +1,41 @@
-/* run_limits.c: what Cloud Run takes and what it refuses (its documentation, as of 2026-10; texts as people have quoted
- * them in public). */
+/* run_limits.c: what Cloud Run takes and what it refuses (its documentation, as of 2026-10; texts as people
+ * have quoted them in public). */
 #include "run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const regions[] = {
-    "africa-south1",     "asia-east1",      "asia-east2",      "asia-northeast1", "asia-northeast2",
-    "asia-northeast3",   "asia-south1",     "asia-south2",     "asia-southeast1", "asia-southeast2",
-    "australia-southeast1", "europe-north1", "europe-southwest1", "europe-west1", "europe-west2",
-    "europe-west3",      "europe-west4",    "europe-west6",    "europe-west8",    "europe-west9",
-    "northamerica-northeast1", "northamerica-northeast2", "southamerica-east1", "us-central1", "us-east1",
-    "us-east4",          "us-south1",       "us-west1",        "us-west2",        "us-west4"};
+static const char *const regions[] = {"africa-south1",
+                                      "asia-east1",
+                                      "asia-east2",
+                                      "asia-northeast1",
+                                      "asia-northeast2",
+                                      "asia-northeast3",
+                                      "asia-south1",
+                                      "asia-south2",
+                                      "asia-southeast1",
+                                      "asia-southeast2",
+                                      "australia-southeast1",
+                                      "europe-north1",
+                                      "europe-southwest1",
+                                      "europe-west1",
+                                      "europe-west2",
+                                      "europe-west3",
+                                      "europe-west4",
+                                      "europe-west6",
+                                      "europe-west8",
+                                      "europe-west9",
+                                      "northamerica-northeast1",
+                                      "northamerica-northeast2",
+                                      "southamerica-east1",
+                                      "us-central1",
+                                      "us-east1",
+                                      "us-east4",
+                                      "us-south1",
+                                      "us-west1",
+                                      "us-west2",
+                                      "us-west4"};
 static const char *const gpu_regions[] = {"asia-southeast1", "europe-west1", "europe-west4", "us-central1",
                                           "us-east4"};
 
@@ -24,7 +47,7 @@ bool run_is_region(const char *name)
     return false;
 }
 
-bool run_has_gpu(const char *region)
+static bool run_has_gpu(const char *region)
 {
     for (size_t i = 0; i < sizeof gpu_regions / sizeof *gpu_regions; i++)
         if (!strcmp(gpu_regions[i], region))
@@ -36,10 +59,10 @@ void run_locations(struct exchange *x)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < sizeof regions / sizeof *regions; i++)
-        json_array_append_new(all, json_pack("{s:s,s:s}", "name",
-                                             arena_printf(x->arena, "projects/" GOOGLE_PROJECT "/locations/%s",
-                                                          regions[i]),
-                                             "locationId", regions[i]));
+        json_array_append_new(
+            all, json_pack("{s:s,s:s}", "name",
+                           arena_printf(x->arena, "projects/" GOOGLE_PROJECT "/locations/%s", regions[i]),
+                           "locationId", regions[i]));
     answer_json(x, 200, json_pack("{s:o}", "locations", all));
 }
 
@@ -57,8 +80,8 @@ static long mebibytes(const char *text)
 static const struct {
     const char *cpu;
     long least, most;
-} shapes[] = {{"1", 128, 4096},     {"2", 128, 8192},     {"4", 2048, 16384}, {"6", 4096, 24576},
-              {"8", 4096, 32768},   {"20", 81920, 81920}, {"22", 90112, 90112}};
+} shapes[] = {{"1", 128, 4096},   {"2", 128, 8192},     {"4", 2048, 16384},  {"6", 4096, 24576},
+              {"8", 4096, 32768}, {"20", 81920, 81920}, {"22", 90112, 90112}};
 
 static const char *limits_problem(struct exchange *x, const json_t *limits)
 {
@@ -69,15 +92,17 @@ static const char *limits_problem(struct exchange *x, const json_t *limits)
             continue;
         if (mib >= shapes[i].least && mib <= shapes[i].most)
             return NULL;
-        return arena_printf(x->arena,
-                            "template.containers[0].resources.limits.memory: Invalid value specified for container "
-                            "memory. For %s CPU, memory must be between %ldMi and %ldMi inclusive.",
-                            cpu, shapes[i].least, shapes[i].most);
+        return arena_printf(
+            x->arena,
+            "template.containers[0].resources.limits.memory: Invalid value specified for container "
+            "memory. For %s CPU, memory must be between %ldMi and %ldMi inclusive.",
+            cpu, shapes[i].least, shapes[i].most);
     }
-    return arena_printf(x->arena,
-                        "template.containers[0].resources.limits.cpu: Invalid value specified for cpu. For the "
-                        "specified value, maxScale may not exceed 100. (cpu: \"%s\")",
-                        cpu);
+    return arena_printf(
+        x->arena,
+        "template.containers[0].resources.limits.cpu: Invalid value specified for cpu. For the "
+        "specified value, maxScale may not exceed 100. (cpu: \"%s\")",
+        cpu);
 }
 
 static const char *gpu_problem(struct exchange *x, const json_t *template, const json_t *resources,
@@ -96,7 +121,8 @@ static const char *gpu_problem(struct exchange *x, const json_t *template, const
     if (json_is_true(json_object_get(resources, "cpuIdle")))
         return "template.containers[0].resources.cpu_idle: GPU requires CPU to be always allocated.";
     if (atoi(text_at(limits, "cpu")) < 4 || mebibytes(text_at(limits, "memory")) < 16384)
-        return "template.containers[0].resources.limits: with a GPU at least 4 CPU and 16Gi of memory are needed.";
+        return "template.containers[0].resources.limits: with a GPU at least 4 CPU and 16Gi of memory are "
+               "needed.";
     return NULL;
 }
 
@@ -108,7 +134,8 @@ static json_int_t number_or(const json_t *object, const char *key, json_int_t ot
 
 static const char *probe_problem(const json_t *probe)
 {
-    json_int_t period = number_or(probe, "periodSeconds", 10), timeout = number_or(probe, "timeoutSeconds", 1);
+    json_int_t period = number_or(probe, "periodSeconds", 10),
+               timeout = number_or(probe, "timeoutSeconds", 1);
     json_int_t failures = number_or(probe, "failureThreshold", 3),
                delay = number_or(probe, "initialDelaySeconds", 0);
     if (!probe)
@@ -170,9 +197,9 @@ const char *template_problem(struct exchange *x, const json_t *template, const c
 
 static json_t *failure(struct exchange *x, const char *revision, const char *why)
 {
-    return json_pack("{s:i,s:s}", "code", 9, "message",
-                     arena_printf(x->arena, "Revision '%s' is not ready and cannot serve traffic. %s", revision,
-                                  why));
+    return json_pack(
+        "{s:i,s:s}", "code", 9, "message",
+        arena_printf(x->arena, "Revision '%s' is not ready and cannot serve traffic. %s", revision, why));
 }
 
 /* An image of our own registry must be there; others are taken to exist. */
@@ -188,44 +215,11 @@ static bool image_is_there_locked(struct exchange *x, const char *image)
     return doc_find_locked(x->service->world, arena_printf(x->arena, "manifest/%s@%s", name, which)) != NULL;
 }
 
-static json_t *secret_failure_locked(struct exchange *x, const json_t *env, const char *account,
-                                     const char *revision)
-{
-    const json_t *ref = member_at(env, "valueSource.secretKeyRef");
-    struct world *w = x->service->world;
-    if (!ref)
-        return NULL;
-    const char *key = arena_printf(x->arena, "secret/%s", text_at(ref, "secret"));
-    const char *member = arena_printf(x->arena, "serviceAccount:%s", account);
-    if (!doc_find_locked(w, arena_printf(x->arena, "%s/versions/latest", key)))
-        return failure(x, revision,
-                       arena_printf(x->arena, "Secret projects/" GOOGLE_NUMBER "/secrets/%s/versions/%s was not found",
-                                    text_at(ref, "secret"), text_at(ref, "version")));
-    if (policy_binds_locked(w, key, "roles/secretmanager.secretAccessor", member))
-        return NULL;
-    return failure(x, revision,
-                   arena_printf(x->arena,
-                                "Permission denied on secret: projects/" GOOGLE_NUMBER
-                                "/secrets/%s/versions/%s for Revision service account %s. The service account used "
-                                "must be granted the 'Secret Manager Secret Accessor' role "
-                                "(roles/secretmanager.secretAccessor) at the secret, project or higher level.",
-                                text_at(ref, "secret"), text_at(ref, "version"), account));
-}
-
 json_t *template_failure_locked(struct exchange *x, const json_t *template, const char *revision)
 {
     const json_t *container = json_array_get(json_object_get(template, "containers"), 0);
     const char *image = text_at(container, "image");
-    size_t i;
-    json_t *env;
-    if (!image_is_there_locked(x, image))
-        return failure(x, revision, arena_printf(x->arena, "Image '%s' not found.", image));
-    json_array_foreach(json_object_get(container, "env"), i, env)
-    {
-        json_t *failed =
-            secret_failure_locked(x, env, text_at(template, "serviceAccount"), revision);
-        if (failed)
-            return failed;
-    }
-    return NULL;
+    if (image_is_there_locked(x, image))
+        return NULL;
+    return failure(x, revision, arena_printf(x->arena, "Image '%s' not found.", image));
 }

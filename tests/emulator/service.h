@@ -16,7 +16,7 @@ struct hub;
 
 struct settings {
     int port, cdn_port; /* 0: any */
-    const char *data, *log, *faults, *hub, *bucket, *public_key;
+    const char *data, *log, *faults, *hub, *bucket, *public_key, *service_url;
     int token_seconds, url_seconds;
     uint64_t lfs_bytes;
 };

@@ -1,5 +1,5 @@
-/* world.h: what the emulator holds: buckets, objects, upload sessions, multipart uploads, and the resources of other
- * services.
+/* world.h: what the emulator holds: buckets, objects, upload sessions, multipart uploads, and the resources
+ * of other services.
  *
  * Kept in a folder: blobs/N are bytes, state.jsonl is one line per change, replayed by world_open, so that a
  * server that was killed goes on where it was. Objects are lists of stretches of blobs: composing and
