@@ -324,10 +324,9 @@ void job_operation(struct exchange *x)
     struct jobs *all = x->service->jobs;
     pthread_mutex_lock(&all->mutex);
     int n = -1;
-    bool known =
-        sscanf(x->captures[2], "job-%d", &n) == 1 && n >= 0 && n < all->operations && n < MAX_OPERATIONS;
+    bool known = sscanf(x->captures[2], "%d", &n) == 1 && n >= 0 && n < all->operations && n < MAX_OPERATIONS;
     if (!known) {
-        fail_json(x, 404, "NOT_FOUND", "Operation '%s' does not exist.", x->captures[2]);
+        fail_json(x, 404, "NOT_FOUND", "Operation 'job-%s' does not exist.", x->captures[2]);
     } else {
         bool done = all->asked[n];
         all->asked[n] = true;

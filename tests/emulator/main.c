@@ -1,6 +1,6 @@
-/* emulator: Cloud Storage, the Hugging Face Hub, Google's token endpoint and the metadata server, on
- * 127.0.0.1, for tests. Written from recorded exchanges and the services' own descriptions, never from
- * Ferry's client code. */
+/* emulator: Cloud Storage, Cloud Run and its neighbours, the Hugging Face Hub, Google's token endpoint and
+ * the metadata server, on 127.0.0.1, for tests. Written from recorded exchanges and the services' own
+ * descriptions, never from Ferry's client code. */
 #include "api/api.h"
 #include "hub_repo.h"
 #include "jobs.h"
@@ -21,9 +21,10 @@
 static const char usage[] =
     "usage: emulator --port N --data FOLDER [options]\n"
     "\n"
-    "Answers as Cloud Storage (JSON and XML), the Hugging Face Hub, Google's token "
-    "endpoint and the metadata\n"
-    "server do, and prints {\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
+    "Answers as Cloud Storage (JSON and XML), Cloud Run, Artifact Registry, Service Usage, IAM, Logging, "
+    "the\n"
+    "Hugging Face Hub, Google's token endpoint and the metadata server do, and prints "
+    "{\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
     "free one. State is kept in\n"
     "FOLDER and survives a restart; FOLDER/requests.jsonl tells every request. One that "
     "Google's\n"
@@ -33,6 +34,7 @@ static const char usage[] =
     "  --faults NAME|FILE    what goes wrong (tests/emulator/faults, faults.h)\n"
     "  --bucket NAME         make this bucket at start\n"
     "  --public-key FILE     of the service account whose assertions are good\n"
+    "  --service-url URL     where services of Cloud Run are said to answer\n"
     "  --token-seconds N     life of an access token (3599)\n"
     "  --url-seconds N       life of a signed URL (3600)\n"
     "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
@@ -43,13 +45,39 @@ static const char usage[] =
 
 static bool parse(int argc, char **argv, struct settings *s)
 {
-    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, TOKEN, URL, LFS, CDN, LOG, PARENT, PROGRAM, HELP };
-    static const struct option options[] = {
-        {"port", 1, NULL, PORT},           {"data", 1, NULL, DATA},       {"hub", 1, NULL, HUB},
-        {"faults", 1, NULL, FAULTS},       {"bucket", 1, NULL, BUCKET},   {"public-key", 1, NULL, KEY},
-        {"token-seconds", 1, NULL, TOKEN}, {"url-seconds", 1, NULL, URL}, {"lfs-bytes", 1, NULL, LFS},
-        {"cdn-port", 1, NULL, CDN},        {"log", 1, NULL, LOG},         {"with-parent", 0, NULL, PARENT},
-        {"program", 1, NULL, PROGRAM},     {"help", 0, NULL, HELP},       {NULL, 0, NULL, 0}};
+    enum {
+        PORT = 1,
+        DATA,
+        HUB,
+        FAULTS,
+        BUCKET,
+        KEY,
+        SERVICE,
+        TOKEN,
+        URL,
+        LFS,
+        CDN,
+        LOG,
+        PARENT,
+        PROGRAM,
+        HELP
+    };
+    static const struct option options[] = {{"port", 1, NULL, PORT},
+                                            {"data", 1, NULL, DATA},
+                                            {"hub", 1, NULL, HUB},
+                                            {"faults", 1, NULL, FAULTS},
+                                            {"bucket", 1, NULL, BUCKET},
+                                            {"public-key", 1, NULL, KEY},
+                                            {"service-url", 1, NULL, SERVICE},
+                                            {"token-seconds", 1, NULL, TOKEN},
+                                            {"url-seconds", 1, NULL, URL},
+                                            {"lfs-bytes", 1, NULL, LFS},
+                                            {"cdn-port", 1, NULL, CDN},
+                                            {"log", 1, NULL, LOG},
+                                            {"with-parent", 0, NULL, PARENT},
+                                            {"program", 1, NULL, PROGRAM},
+                                            {"help", 0, NULL, HELP},
+                                            {NULL, 0, NULL, 0}};
     *s = (struct settings){.token_seconds = 3599, .url_seconds = 3600, .lfs_bytes = 10 << 20};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
@@ -73,6 +101,9 @@ static bool parse(int argc, char **argv, struct settings *s)
             break;
         case KEY:
             s->public_key = optarg;
+            break;
+        case SERVICE:
+            s->service_url = optarg;
             break;
         case TOKEN:
             s->token_seconds = atoi(optarg);

@@ -60,9 +60,9 @@ void emulator_restart(struct emulator *m); /* after emulator_kill, or kills firs
 /* "http://127.0.0.1:PORT". The emulator's until the next call. */
 const char *emulator_url(const struct emulator *m);
 
-/* FERRY_ENDPOINT_STORAGE, FERRY_ENDPOINT_OAUTH2, FERRY_ENDPOINT_RUN, HF_ENDPOINT, GCE_METADATA_HOST, FERRY_ACCESS_TOKEN and
- * HF_TOKEN for this process and its children; takes away what else could name credentials (GOOGLE_…,
- * CLOUDSDK_CONFIG goes to an empty folder, HF_HOME too). */
+/* FERRY_ENDPOINT_STORAGE and its siblings of the other APIs, HF_ENDPOINT, GCE_METADATA_HOST,
+ * FERRY_ACCESS_TOKEN and HF_TOKEN for this process and its children; takes away what else could name
+ * credentials (GOOGLE_…, CLOUDSDK_CONFIG goes to an empty folder, HF_HOME too). */
 void emulator_setenv(const struct emulator *m);
 
 /* Faults from now on: a name ("reset-while-reading" is faults/reset-while-reading.json), a path, or JSON text
