@@ -500,7 +500,7 @@ static bool print_via(const struct stage *s, struct err *e)
         return print_json(result_json(s, false), e);
     print_left_out(s);
     print_left_over(s);
-    printf("%s is staged completely in %s: %s by %d task%s, which are gone\n", version_of(s),
+    printf("%s is staged completely in %s: %s by %d task%s; the job is gone\n", version_of(s),
            place_uri(&s->target, s->prefix, s->arena), human_seconds(s->seconds, time), s->tasks,
            human_plural((uint64_t)s->tasks));
     return true;

@@ -27,7 +27,7 @@
     "{\"faults\":[{\"method\":\"POST\",\"query\":\"uploads*\",\"times\":0,\"do\":{\"status\":403}},"         \
     "{\"method\":\"PUT\",\"times\":0,\"do\":{\"status\":403}}]}"
 
-static char *ferry;
+static char *ferry, *tests_folder; /* the program; tests/ of the sources */
 static struct scratch scratch;
 
 static int requests(struct scratch *s, const char *method, const char *path)
@@ -72,7 +72,7 @@ static void tasks_copy_each_file_once_and_the_job_is_gone(void **state)
         fail_msg("%s", s->last.err);
     assert_non_null(strstr(s->last.err, "of 3 tasks done"));
     assert_non_null(strstr(s->last.out, "is staged completely in " B "/m/: "));
-    assert_non_null(strstr(s->last.out, " by 3 tasks, which are gone\n"));
+    assert_non_null(strstr(s->last.out, " by 3 tasks; the job is gone\n"));
     moved_add(&m, &s->emulator, &none);
     assert_int_equal(m.fetched, staged_large_bytes());
     assert_int_equal(m.sent, staged_large_bytes());
@@ -106,6 +106,59 @@ static void dry_run_prints_the_requests_and_sends_none(void **state)
         if (!strstr(s->last.out, says[i]))
             fail_msg("%s is not in %s", says[i], s->last.out);
     assert_null(strstr(s->last.out, EMULATOR_HF_TOKEN));
+    assert_int_equal(requests(s, NULL, JOBS "*"), 0);
+}
+
+/* By one task, whatever there are of files. */
+static void model_is_encoded_on_the_way(void **state)
+{
+    struct scratch *s = *state;
+    char command[1000];
+    snprintf(command, sizeof command,
+             "mkdir -p hub/owner/tiny && cp '%s/data/models/tiny-qwen2-audio'/* hub/owner/tiny && "
+             "chmod -R u+w hub/owner/tiny",
+             tests_folder);
+    assert_int_equal(system(command), 0);
+    int code = scratch_run(s, "stage", "owner/tiny", B "/m", "--via=job", "--image=me/ferry",
+                           "--project=demo-proj", "--yes", "--encode=q8_0");
+    if (code != 0)
+        fail_msg("%s", s->last.err);
+    assert_non_null(strstr(s->last.out, " by 1 task; the job is gone\n"));
+    expect_no_job(s);
+    expect_staged(s);
+    scratch_ok(s, "cat", B "/m/ferry-manifest.json");
+    assert_non_null(strstr(s->last.out, "\"q8_0\""));
+}
+
+/* Bytes that cross regions cost. */
+static void job_runs_where_the_bucket_is(void **state)
+{
+#define DRY "--via", "job", "--image", "me/ferry", "--project", "demo-proj", "--dry-run"
+    struct scratch *s = *state;
+    scratch_ok(s, "stage", "owner/name", B "/m", DRY);
+    assert_non_null(strstr(s->last.out, "/locations/asia-northeast1/jobs?"));
+    assert_int_equal(scratch_run(s, "stage", "owner/name", B "-none/m", DRY), 1);
+    assert_non_null(strstr(s->last.err, "`ferry bucket create"));
+#undef DRY
+}
+
+static void commands_that_cannot_work_are_refused_before_anything_is_made(void **state)
+{
+    struct scratch *s = *state;
+    static const struct {
+        const char *words[4], *problem;
+    } rows[] = {
+        {{"--image", "me/ferry@1"}, "expected @sha256: and 64 digits behind the @"},
+        {{"--image", "me/ferry", "--encode=q8_0", "--tasks=2"}, "--tasks 2: an encoding is one task's work"},
+        {{"--image", "me/ferry"}, "in which project? --project PROJECT, or set GOOGLE_CLOUD_PROJECT"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *words[12] = {"stage", "owner/name", B "/m", "--via=job", "--yes"};
+        memcpy(words + 5, rows[i].words, sizeof rows[i].words);
+        int code = scratch_run_words(s, NULL, words);
+        if (code == 0 || !strstr(s->last.err, rows[i].problem))
+            fail_msg("row %zu: code %d: %s", i, code, s->last.err);
+    }
     assert_int_equal(requests(s, NULL, JOBS "*"), 0);
 }
 
@@ -198,12 +251,16 @@ int main(int argc, char **argv)
         VIA_TEST(tasks_copy_each_file_once_and_the_job_is_gone),
         VIA_TEST(nothing_that_costs_is_made_before_somebody_says_yes),
         VIA_TEST(dry_run_prints_the_requests_and_sends_none),
+        VIA_TEST(model_is_encoded_on_the_way),
+        VIA_TEST(job_runs_where_the_bucket_is),
+        VIA_TEST(commands_that_cannot_work_are_refused_before_anything_is_made),
         VIA_TEST(tasks_that_fail_are_told_and_leave_no_job),
         VIA_TEST(interrupted_it_stops_the_tasks_and_leaves_no_job),
         VIA_TEST(job_that_a_killed_command_left_behind_is_replaced),
     };
-    if (argc != 2)
+    if (argc != 3)
         return 2;
     ferry = argv[1];
+    tests_folder = argv[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
