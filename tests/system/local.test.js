@@ -200,6 +200,8 @@ test("a crash in mid-answer is an error for its client, and the next request wor
   await assert.rejects(async () => {
     for await (const _ of stream) if (++chunks === 5) process.kill(local.serverPid("crashes"), "SIGKILL");
   });
+  // whoever asks while it is ending may be told that it is gone
+  await until(() => local.log("crashes").some((l) => /signal 9/.test(l.message)), "its end is noticed");
   assert.equal(await answer(client), await expected());
 
   // one that has not begun to answer is told why
