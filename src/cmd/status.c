@@ -44,7 +44,7 @@ static bool find(struct target_run *r, const char *name, struct services *all, s
 {
     const struct target *t;
     for (size_t i = 0; (t = target_at(i)); i++)
-        if (!t->status(r, name, add, all, e))
+        if (t->status && !t->status(r, name, add, all, e))
             return false;
     return all->count > 0 || !name ||
            err_set(e, ERR_NOT_FOUND, "there is no service \"%s\"; `ferry status` lists those there are",

@@ -25,15 +25,18 @@ struct target_run {
     void *arg;
 };
 
-struct local_options; /* local.h */
+struct local_options;   /* local.h */
+struct knative_options; /* knative.h */
 
 /* What is to run. */
 struct target_spec {
     const char *name;
-    const char *model;                 /* a URI, or the absolute path of a folder */
-    const char *const *environment;    /* "NAME=VALUE" of docs/design.md, "The service"; no secrets. Ends with
-                                        * NULL; FERRY_MODEL and PORT are the target's to set */
-    const struct local_options *local; /* for the target of that name */
+    const char *model;              /* a URI, or the absolute path of a folder */
+    const char *const *environment; /* "NAME=VALUE" of docs/design.md, "The service"; no secrets. Ends with
+                                     * NULL; FERRY_MODEL and PORT are the target's to set */
+    /* for the target of that name */
+    const struct local_options *local;
+    const struct knative_options *knative;
 };
 
 /* What runs. Strings in the arena of the run; NULL or 0: unknown there. */
@@ -61,8 +64,14 @@ struct target_log_options {
 };
 typedef bool (*target_line_fn)(void *arg, const char *line, size_t size, struct err *e); /* without \n */
 
+enum target_format { TARGET_YAML, TARGET_JSON };
+
 struct target {
     const char *name;
+    /* Of a target that only writes down what is to run, for other programs to do: the text, in the arena of
+     * the run. Such a target has no other function, others do not have this one. */
+    const char *(*manifest)(struct target_run *r, const struct target_spec *s, enum target_format f,
+                            struct err *e);
     /* Creates or updates: when it returns true, requests are taken under the new spec. No request fails for
      * an update. *out says what runs now. */
     bool (*apply)(struct target_run *r, const struct target_spec *s, struct target_service *out,

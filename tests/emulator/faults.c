@@ -31,11 +31,27 @@ void faults_free(struct faults *f)
 
 static const char *const rule_words[] = {"method", "path",  "query", "range", "host",
                                          "from",   "times", "do",    NULL};
-static const char *const do_words[] = {
-    "kill_token", "expire_urls",   "empty_session", "forget_session", "change_object", "clock_offset_seconds",
-    "status",     "stall_seconds", "body",          "headers",        "late",          "drop_headers",
-    "short_by",   "ignore_range",  "corrupt_byte",  "after_bytes",    "then",          "bytes_per_second",
-    NULL};
+static const char *const do_words[] = {"kill_token",
+                                       "expire_urls",
+                                       "empty_session",
+                                       "forget_session",
+                                       "change_object",
+                                       "clock_offset_seconds",
+                                       "status",
+                                       "stall_seconds",
+                                       "body",
+                                       "headers",
+                                       "late",
+                                       "drop_headers",
+                                       "operation_error",
+                                       "operation_seconds",
+                                       "short_by",
+                                       "ignore_range",
+                                       "corrupt_byte",
+                                       "after_bytes",
+                                       "then",
+                                       "bytes_per_second",
+                                       NULL};
 
 static bool check_words(const json_t *object, const char *const *known, const char *where, struct err *e)
 {

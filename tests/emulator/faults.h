@@ -25,6 +25,8 @@
  * Content-Length says so; Content-Range does not "corrupt_byte": n         byte n of the
  * request's body when it has one, else of the answer's, is inverted
  *   "bytes_per_second": n     the body trickles
+ *   "operation_seconds": n    the operation that the request begins takes so long
+ *   "operation_error": {"code": n, "message": …}   and ends with this
  *   "after_bytes": n, "then": "reset" | "close" | "stall" | "answer"
  *                             of the request's body when it has one (what came is kept), else of the answer's
  * body; "answer": the rest of the request is read away and status is the answer */

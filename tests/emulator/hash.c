@@ -84,6 +84,14 @@ static void end_hex(EVP_MD_CTX *m, char *out)
     print_hex(digest, size, out);
 }
 
+void hash_sha256(const void *bytes, size_t size, char out[SHA256_HEX])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_Digest(bytes, size, digest, &n, EVP_sha256(), NULL);
+    print_hex(digest, n, out);
+}
+
 void hash_sha1_text(const char *text, char out[SHA1_HEX])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -22,6 +22,7 @@ struct file_hashes {
 };
 bool hash_file(int fd, uint64_t offset, uint64_t size, const struct file_hashes *want);
 
+void hash_sha256(const void *bytes, size_t size, char out[SHA256_HEX]);
 void hash_sha1_text(const char *text, char out[SHA1_HEX]);
 
 /* Standard base64 with padding. out has room for base64_room(size). */

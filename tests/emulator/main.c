@@ -1,8 +1,9 @@
-/* emulator: Cloud Storage, the Hugging Face Hub, Google's token endpoint and the metadata server, on
- * 127.0.0.1, for tests. Written from recorded exchanges and the services' own descriptions, never from
- * Ferry's client code. */
+/* emulator: Cloud Storage, Cloud Run and its neighbours, the Hugging Face Hub, Google's token endpoint and
+ * the metadata server, on 127.0.0.1, for tests. Written from recorded exchanges and the services' own
+ * descriptions, never from Ferry's client code. */
 #include "api/api.h"
 #include "hub_repo.h"
+#include "jobs.h"
 #include "run_emulator.h"
 #include "service.h"
 #include "storage.h"
@@ -20,9 +21,10 @@
 static const char usage[] =
     "usage: emulator --port N --data FOLDER [options]\n"
     "\n"
-    "Answers as Cloud Storage (JSON and XML), the Hugging Face Hub, Google's token "
-    "endpoint and the metadata\n"
-    "server do, and prints {\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
+    "Answers as Cloud Storage (JSON and XML), Cloud Run, Artifact Registry, Service Usage, IAM, Logging, "
+    "the\n"
+    "Hugging Face Hub, Google's token endpoint and the metadata server do, and prints "
+    "{\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
     "free one. State is kept in\n"
     "FOLDER and survives a restart; FOLDER/requests.jsonl tells every request. One that "
     "Google's\n"
@@ -32,28 +34,48 @@ static const char usage[] =
     "  --faults NAME|FILE    what goes wrong (tests/emulator/faults, faults.h)\n"
     "  --bucket NAME         make this bucket at start\n"
     "  --public-key FILE     of the service account whose assertions are good\n"
+    "  --service-url URL     where services of Cloud Run are said to answer\n"
     "  --token-seconds N     life of an access token (3599)\n"
     "  --url-seconds N       life of a signed URL (3600)\n"
     "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
     "  --cdn-port N          where signed URLs point (0)\n"
+    "  --program FILE        what the tasks of Cloud Run's jobs run\n"
     "  --log FILE            instead of FOLDER/requests.jsonl\n"
     "  --with-parent         end when the program that started it does\n";
 
 static bool parse(int argc, char **argv, struct settings *s)
 {
-    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, TOKEN, URL, LFS, CDN, LOG, PARENT, HELP };
+    enum {
+        PORT = 1,
+        DATA,
+        HUB,
+        FAULTS,
+        BUCKET,
+        KEY,
+        SERVICE,
+        TOKEN,
+        URL,
+        LFS,
+        CDN,
+        LOG,
+        PARENT,
+        PROGRAM,
+        HELP
+    };
     static const struct option options[] = {{"port", 1, NULL, PORT},
                                             {"data", 1, NULL, DATA},
                                             {"hub", 1, NULL, HUB},
                                             {"faults", 1, NULL, FAULTS},
                                             {"bucket", 1, NULL, BUCKET},
                                             {"public-key", 1, NULL, KEY},
+                                            {"service-url", 1, NULL, SERVICE},
                                             {"token-seconds", 1, NULL, TOKEN},
                                             {"url-seconds", 1, NULL, URL},
                                             {"lfs-bytes", 1, NULL, LFS},
                                             {"cdn-port", 1, NULL, CDN},
                                             {"log", 1, NULL, LOG},
                                             {"with-parent", 0, NULL, PARENT},
+                                            {"program", 1, NULL, PROGRAM},
                                             {"help", 0, NULL, HELP},
                                             {NULL, 0, NULL, 0}};
     *s = (struct settings){.token_seconds = 3599, .url_seconds = 3600, .lfs_bytes = 10 << 20};
@@ -80,6 +102,9 @@ static bool parse(int argc, char **argv, struct settings *s)
         case KEY:
             s->public_key = optarg;
             break;
+        case SERVICE:
+            s->service_url = optarg;
+            break;
         case TOKEN:
             s->token_seconds = atoi(optarg);
             break;
@@ -88,6 +113,9 @@ static bool parse(int argc, char **argv, struct settings *s)
             break;
         case LFS:
             s->lfs_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case PROGRAM:
+            s->program = optarg;
             break;
         case LOG:
             s->log = optarg;
@@ -137,6 +165,7 @@ static bool service_open(struct service *s, struct err *e)
         !(s->world = world_open(s->settings.data, e)))
         return false;
     s->faults = faults_new();
+    s->jobs = jobs_new();
     s->tokens = tokens_new();
     s->hub = s->settings.hub ? hub_new(s->settings.hub, s->settings.lfs_bytes) : NULL;
     if (s->settings.bucket)
@@ -146,6 +175,7 @@ static bool service_open(struct service *s, struct err *e)
 
 static void service_close(struct service *s)
 {
+    jobs_free(s->jobs);
     world_close(s->world);
     faults_free(s->faults);
     tokens_free(s->tokens);

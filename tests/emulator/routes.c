@@ -1,4 +1,6 @@
 #include "endpoints.h"
+#include "jobs.h"
+#include "run.h"
 #include "storage.h"
 
 #include <string.h>
@@ -12,6 +14,7 @@ static const struct route routes[] = {
     {"main", "POST", "/emulator/idle", NULL, control_idle},
     {"main", "POST", "/emulator/log/clear", NULL, control_log_clear},
     {"main", "POST", "/emulator/invalid/forget", NULL, control_invalid_forget},
+    {"main", "POST", "/emulator/entry", NULL, control_entry},
 
     {"main", "POST", "/token", NULL, token_request},
     {"main", "POST", "/oauth2/v4/token", NULL, token_request},
@@ -40,6 +43,54 @@ static const struct route routes[] = {
     {"main", "DELETE", "/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
     {"main", "DELETE", "/resumable/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
 
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs", begin_json, job_insert},
+    {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_read},
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_verb},
+    {"main", "DELETE", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_remove},
+    {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_read},
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_verb},
+    {"main", "GET", "/v2/projects/{}/locations/{}/operations/job-{}", begin_json, job_operation},
+
+    {"main", "GET", "/v2/projects/{}/locations/{}/services/{}:getIamPolicy", begin_run, run_policy_get},
+    {"main", "POST", "/v2/projects/{}/locations/{}/services/{}:setIamPolicy", begin_run, run_policy_set},
+    {"main", "POST", "/v2/projects/{}/locations/{}/services", begin_run, run_services_create},
+    {"main", "GET", "/v2/projects/{}/locations/{}/services/{}", begin_run, run_services_get},
+    {"main", "PATCH", "/v2/projects/{}/locations/{}/services/{}", begin_run, run_services_patch},
+    {"main", "DELETE", "/v2/projects/{}/locations/{}/services/{}", begin_run, run_services_delete},
+    {"main", "GET", "/v2/projects/{}/locations/{}/services/{}/revisions", begin_run, run_revisions_list},
+    {"main", "GET", "/v2/projects/{}/locations/{}/services/{}/revisions/{}", begin_run, run_revisions_get},
+    {"main", "GET", "/v2/projects/{}/locations/{}/operations/{}", begin_run, run_operations_get},
+    {"main", "GET", "/v1/projects/{}/locations/-/services", begin_run, run_find},
+    {"main", "GET", "/v1/projects/{}/locations", begin_run, run_locations},
+
+    {"main", "POST", "/v1/projects/{}/locations/{}/repositories", begin_artifact, repositories_create},
+    {"main", "GET", "/v1/projects/{}/locations/{}/repositories", begin_artifact, repositories_list},
+    {"main", "GET", "/v1/projects/{}/locations/{}/repositories/{}", begin_artifact, repositories_get},
+    {"main", "DELETE", "/v1/projects/{}/locations/{}/repositories/{}", begin_artifact, repositories_delete},
+    {"main", "GET", "/v1/projects/{}/locations/{}/repositories/{}/dockerImages", begin_artifact, images_list},
+    {"main", "DELETE", "/v1/projects/{}/locations/{}/repositories/{}/packages/{}/versions/{}", begin_artifact,
+     images_delete},
+    {"main", "GET", "/v1/projects/{}/locations/{}/operations/{}", begin_artifact, artifact_operations_get},
+
+    {"main", "GET", "/v2", NULL, registry_ping},
+    {"main", "GET", "/v2/", NULL, registry_ping},
+    {"main", "GET", "/v2/{}/{}/{}/blobs/{}", begin_registry, registry_blob_get},
+    {"main", "POST", "/v2/{}/{}/{}/blobs/uploads/", begin_registry, registry_upload_begin},
+    {"main", "PUT", "/v2/{}/{}/{}/blobs/uploads/{}", begin_registry_put, registry_upload_put},
+    {"main", "GET", "/v2/{}/{}/{}/manifests/{}", begin_registry, registry_manifest_get},
+    {"main", "PUT", "/v2/{}/{}/{}/manifests/{}", begin_registry, registry_manifest_put},
+
+    {"main", "GET", "/v1/projects/{}/services:batchGet", begin_usage, usage_batch_get},
+    {"main", "POST", "/v1/projects/{}/services:batchEnable", begin_usage, usage_batch_enable},
+    {"main", "GET", "/v1/operations/{}", NULL, usage_operations_get},
+
+    {"main", "POST", "/v1/projects/{}/serviceAccounts", begin_iam, accounts_create},
+    {"main", "GET", "/v1/projects/{}/serviceAccounts", begin_iam, accounts_list},
+    {"main", "GET", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_get},
+    {"main", "DELETE", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_delete},
+
+    {"main", "POST", "/v2/entries:list", NULL, entries_list},
+
     {"hub", "GET", "/api/models/{}/{}", NULL, hub_revision},
     {"hub", "GET", "/api/models/{}/{}/revision/{}", NULL, hub_revision},
     {"hub", "GET", "/api/models/{}/{}/tree/{}", NULL, hub_tree},
@@ -65,7 +116,8 @@ static bool pattern_matches(struct exchange *x, const char *pattern)
             continue;
         }
         bool rest = pattern[1] == '*';
-        size_t size = rest ? strlen(path) : strcspn(path, "/");
+        bool verb = !rest && strchr(pattern, '}')[1] == ':'; /* "{}:setIamPolicy" */
+        size_t size = rest ? strlen(path) : strcspn(path, verb ? "/:" : "/");
         if (!size || count == MAX_CAPTURES)
             return false;
         x->captures[count++] = decode_percent(x->arena, path, size, false);

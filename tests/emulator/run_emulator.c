@@ -65,6 +65,7 @@ static void make_words(const struct emulator *m, struct words *w)
     add(w, "--faults", o->faults);
     add(w, "--bucket", o->bucket);
     add(w, "--public-key", o->public_key);
+    add(w, "--program", o->program);
 }
 
 /* The line it prints when it answers. */
@@ -159,6 +160,10 @@ const char *emulator_url(const struct emulator *m)
 
 void emulator_setenv(const struct emulator *m)
 {
+    static const char *const endpoints[] = {"FERRY_ENDPOINT_STORAGE",      "FERRY_ENDPOINT_OAUTH2",
+                                            "FERRY_ENDPOINT_RUN",          "FERRY_ENDPOINT_ARTIFACTREGISTRY",
+                                            "FERRY_ENDPOINT_SERVICEUSAGE", "FERRY_ENDPOINT_IAM",
+                                            "FERRY_ENDPOINT_LOGGING",      "FERRY_ENDPOINT_REGISTRY"};
     static const char *const others[] = {"GOOGLE_APPLICATION_CREDENTIALS",
                                          "GOOGLE_CLOUD_QUOTA_PROJECT",
                                          "GOOGLE_CLOUD_PROJECT",
@@ -180,8 +185,8 @@ void emulator_setenv(const struct emulator *m)
     snprintf(home, sizeof home, "%s/home", m->data);
     snprintf(host, sizeof host, "127.0.0.1:%d", m->port);
     mkdir(home, 0700);
-    setenv("FERRY_ENDPOINT_STORAGE", emulator_url(m), 1);
-    setenv("FERRY_ENDPOINT_OAUTH2", emulator_url(m), 1);
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++)
+        setenv(endpoints[i], emulator_url(m), 1);
     setenv("HF_ENDPOINT", emulator_url(m), 1);
     setenv("GCE_METADATA_HOST", host, 1);
     setenv("FERRY_ACCESS_TOKEN", EMULATOR_TOKEN, 1);

@@ -36,6 +36,7 @@ struct emulator_options {
     const char *hub;        /* folder with owner/name/… (see hub_repo.h); NULL: no hub */
     const char *faults;     /* as emulator_faults; NULL: none */
     const char *bucket;     /* made at start when it is not there; NULL: none */
+    const char *program;    /* what the tasks of Cloud Run's jobs run; NULL: nothing that works */
     const char *public_key; /* PEM file of the service account's key; NULL: assertions are refused */
     int token_seconds;      /* life of a token from the token endpoint and the metadata server; 0: 3599 */
     int url_seconds;        /* life of the hub's signed URLs; 0: 3600 */
@@ -59,9 +60,9 @@ void emulator_restart(struct emulator *m); /* after emulator_kill, or kills firs
 /* "http://127.0.0.1:PORT". The emulator's until the next call. */
 const char *emulator_url(const struct emulator *m);
 
-/* FERRY_ENDPOINT_STORAGE, FERRY_ENDPOINT_OAUTH2, HF_ENDPOINT, GCE_METADATA_HOST, FERRY_ACCESS_TOKEN and
- * HF_TOKEN for this process and its children; takes away what else could name credentials (GOOGLE_…,
- * CLOUDSDK_CONFIG goes to an empty folder, HF_HOME too). */
+/* FERRY_ENDPOINT_STORAGE and its siblings of the other APIs, HF_ENDPOINT, GCE_METADATA_HOST,
+ * FERRY_ACCESS_TOKEN and HF_TOKEN for this process and its children; takes away what else could name
+ * credentials (GOOGLE_…, CLOUDSDK_CONFIG goes to an empty folder, HF_HOME too). */
 void emulator_setenv(const struct emulator *m);
 
 /* Faults from now on: a name ("reset-while-reading" is faults/reset-while-reading.json), a path, or JSON text

@@ -9,7 +9,7 @@ export const token = "emulator-token";
 export const hfToken = "hf_emulator";
 
 export class Emulator {
-  /** options: {bucket, hub, faults, publicKey, tokenSeconds, urlSeconds, lfsBytes} */
+  /** options: {bucket, hub, faults, publicKey, serviceUrl, tokenSeconds, urlSeconds, lfsBytes} */
   static async start(options = {}) {
     const m = new Emulator();
     m.data = mkdtempSync(join(tmpdir(), "ferry-emulator-"));
@@ -23,7 +23,7 @@ export class Emulator {
     const o = this.options;
     const given = {
       port: this.port, "cdn-port": this.cdnPort, data: this.data, bucket: o.bucket, hub: o.hub, faults: o.faults,
-      "public-key": o.publicKey, "token-seconds": o.tokenSeconds, "url-seconds": o.urlSeconds,
+      "public-key": o.publicKey, "service-url": o.serviceUrl, "token-seconds": o.tokenSeconds, "url-seconds": o.urlSeconds,
       "lfs-bytes": o.lfsBytes,
     };
     const args = Object.entries(given).flatMap(([k, v]) => (v === undefined ? [] : [`--${k}`, String(v)]));
@@ -77,6 +77,11 @@ export class Emulator {
     await this.control("invalid/forget");
   }
 
+  /** A log entry as Cloud Logging would have it, but for its time and id. */
+  entry(fields) {
+    return this.control("entry", JSON.stringify(fields));
+  }
+
   async clearLog() {
     await this.control("idle");
     await this.control("log/clear");
@@ -84,8 +89,9 @@ export class Emulator {
 
   /** What points ferry here, and nowhere else. */
   get env() {
+    const apis = ["RUN", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE"];
     return {
-      FERRY_ENDPOINT_STORAGE: this.url, FERRY_ENDPOINT_OAUTH2: this.url, HF_ENDPOINT: this.url,
+      ...Object.fromEntries(apis.map((name) => [`FERRY_ENDPOINT_${name}`, this.url])), HF_ENDPOINT: this.url,
       GCE_METADATA_HOST: `127.0.0.1:${this.port}`, FERRY_ACCESS_TOKEN: token, HF_TOKEN: hfToken,
       CLOUDSDK_CONFIG: join(this.data, "home"), HF_HOME: join(this.data, "home"),
     };

@@ -154,7 +154,8 @@ void bucket_list(struct exchange *x)
     struct bucket *const *all = buckets_locked(w, &count);
     const char *prefix = argument(x, "prefix");
     for (size_t i = 0; i < count; i++)
-        if (!prefix || !strncmp(all[i]->name, prefix, strlen(prefix)))
+        if (*all[i]->name != '/' &&
+            (!prefix || !strncmp(all[i]->name, prefix, strlen(prefix)))) /* artifact.c */
             json_array_append_new(items, bucket_resource(x, all[i]));
     world_unlock(w);
     answer_json(x, 200, json_pack("{s:s,s:o}", "kind", "storage#buckets", "items", items));

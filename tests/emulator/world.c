@@ -27,6 +27,7 @@ struct world {
     pthread_cond_t changed;
     int64_t last_generation;
     struct list blobs, buckets, sessions, uploads; /* blobs[i].id == i; holes where one is gone */
+    json_t *docs;
 };
 
 /* ---- lists ---- */
@@ -572,7 +573,54 @@ struct upload *const *uploads_locked(struct world *w, size_t *count)
     return (struct upload *const *)w->uploads.items;
 }
 
+/* ---- other resources ---- */
+
+json_t *doc_find_locked(struct world *w, const char *key)
+{
+    return json_object_get(w->docs, key);
+}
+
+void doc_changed_locked(struct world *w, const char *key)
+{
+    note_locked(w, json_pack("{s:s,s:s,s:O}", "op", "doc", "key", key, "doc", doc_find_locked(w, key)));
+}
+
+void doc_put_locked(struct world *w, const char *key, json_t *doc)
+{
+    if (json_object_set_new(w->docs, key, doc) != 0)
+        abort();
+    doc_changed_locked(w, key);
+}
+
+void doc_remove_locked(struct world *w, const char *key)
+{
+    note_locked(w, json_pack("{s:s,s:s}", "op", "doc-gone", "key", key));
+    json_object_del(w->docs, key);
+}
+
+json_t *doc_keys_locked(struct world *w, const char *prefix)
+{
+    json_t *keys = json_array(), *doc;
+    const char *key;
+    json_object_foreach(w->docs, key, doc)
+    {
+        if (!strncmp(key, prefix, strlen(prefix)))
+            json_array_append_new(keys, json_string(key));
+    }
+    return keys;
+}
+
 /* ---- replay ---- */
+
+static void replay_doc(struct world *w, const json_t *j)
+{
+    json_object_set(w->docs, text_of(j, "key"), json_object_get(j, "doc"));
+}
+
+static void replay_doc_gone(struct world *w, const json_t *j)
+{
+    json_object_del(w->docs, text_of(j, "key"));
+}
 
 static void replay_bucket(struct world *w, const json_t *j)
 {
@@ -653,7 +701,8 @@ static const struct {
     {"object", replay_object},           {"object-gone", replay_object_gone},
     {"session", replay_session},         {"session-end", replay_session_end},
     {"upload", replay_upload},           {"part", replay_part},
-    {"upload-gone", replay_upload_gone},
+    {"upload-gone", replay_upload_gone}, {"doc", replay_doc},
+    {"doc-gone", replay_doc_gone},
 };
 
 static void replay_line(struct world *w, const char *line)
@@ -724,6 +773,7 @@ struct world *world_open(const char *folder, struct err *e)
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->journal = -1;
+    w->docs = json_object();
     snprintf(w->folder, sizeof w->folder, "%s", folder);
     snprintf(path, sizeof path, "%s/blobs", folder);
     if (mkdir(path, 0700) < 0 && errno != EEXIST) {
@@ -758,6 +808,7 @@ void world_close(struct world *w)
         session_free(w->sessions.items[i]);
     for (size_t i = 0; i < w->blobs.count; i++)
         free(w->blobs.items[i]);
+    json_decref(w->docs);
     free(w->blobs.items);
     free(w->buckets.items);
     free(w->uploads.items);

@@ -1,4 +1,5 @@
-/* world.h: what the emulated Cloud Storage holds: buckets, objects, upload sessions, multipart uploads.
+/* world.h: what the emulator holds: buckets, objects, upload sessions, multipart uploads, and the resources
+ * of other services.
  *
  * Kept in a folder: blobs/N are bytes, state.jsonl is one line per change, replayed by world_open, so that a
  * server that was killed goes on where it was. Objects are lists of stretches of blobs: composing and
@@ -131,5 +132,15 @@ bool upload_put_locked(struct world *w, struct upload *u,
                        const struct part *p); /* takes a hold of the blob */
 void upload_remove_locked(struct world *w, struct upload *u);
 struct upload *const *uploads_locked(struct world *w, size_t *count);
+
+/* --- resources of other services: JSON by key, "run/projects/P/locations/L/services/S" --- */
+
+json_t *doc_find_locked(struct world *w, const char *key); /* the world's; NULL: none */
+/* Takes the reference; what had the key is gone. */
+void doc_put_locked(struct world *w, const char *key, json_t *doc);
+void doc_changed_locked(struct world *w, const char *key); /* what doc_find gave is another now */
+void doc_remove_locked(struct world *w, const char *key);
+/* Those whose key begins so, oldest first: an array of keys, a new reference. */
+json_t *doc_keys_locked(struct world *w, const char *prefix);
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef FERRY_TARGET_LOCAL_CONTROL_H
 #define FERRY_TARGET_LOCAL_CONTROL_H
 
+#include "target/local/control_message.h"
 #include "target/local/home.h"
 
 enum { CONTROL_MAX_LINE = SPEC_MAX_BYTES + 4096 };
@@ -21,7 +22,6 @@ int control_connect(const struct home *p, struct err *e);
  * go to say on the way. stop ends the wait (ERR_CANCELLED). NULL with *e set, also when ok is false: its
  * problem. Closes fd. */
 json_t *control_ask(int fd, const json_t *request, const char *bytes, size_t size,
-                    const volatile sig_atomic_t *stop, void (*say)(void *arg, const char *line), void *arg,
-                    struct err *e);
+                    const volatile sig_atomic_t *stop, control_say_fn say, void *arg, struct err *e);
 
 #endif
