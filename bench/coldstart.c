@@ -275,7 +275,7 @@ static double needed_bytes(const json_t *load)
     const json_t *s;
     for (size_t i = 0; (s = json_array_get(json_object_get(load, "stages"), i)); i++)
         if (strcmp(json_string_value(json_object_get(s, "name")), "embedding") != 0)
-            bytes += number(s, "bytes");
+            bytes += number(s, "total");
     return bytes;
 }
 

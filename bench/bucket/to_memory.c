@@ -3,19 +3,19 @@
  *
  *   bench_bucket_to_memory [--connections N] gs://BUCKET/PREFIX
  *
- * Each thread takes the next 8 MiB range and reads it where it belongs. */
+ * Each thread takes the next ranges of 8 MiB, up to eight in one request and fewer towards the end, reads
+ * them where they belong and checks each. */
 #include "base/crc32c.h"
 #include "base/err.h"
 #include "base/pages.h"
 #include "store/store.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILES = 4096, PART = 8 << 20 };
+enum { MAX_FILES = 4096, PART = 8 << 20, RUN = 8 };
 
 struct file {
     struct entry entry;
@@ -28,8 +28,17 @@ struct job {
     struct store *store;
     struct arena *arena;
     struct file *files;
-    int count;
-    atomic_int next; /* parts are numbered through all files */
+    int count, connections;
+    pthread_mutex_t mutex; /* guards the rest */
+    int left;              /* parts that nobody has taken */
+    int file, part;        /* the next one */
+};
+
+/* Parts of a file, in one request. */
+struct run {
+    struct file *file;
+    int part, count;
+    uint64_t at; /* in the file */
 };
 
 static void die(const struct err *e)
@@ -48,6 +57,7 @@ static bool add(void *arg, const struct entry *entry, struct err *e)
     f->entry.name = arena_strndup(j->arena, entry->name, strlen(entry->name));
     f->parts = (int)((entry->size + PART - 1) / PART);
     f->crcs = calloc((size_t)f->parts + 1, sizeof *f->crcs);
+    j->left += f->parts;
     return pages_alloc(&f->memory, entry->size, e);
 }
 
@@ -57,22 +67,52 @@ static uint64_t part_size(const struct file *f, int part)
     return rest < PART ? rest : PART;
 }
 
+static bool take(struct job *j, struct run *r)
+{
+    pthread_mutex_lock(&j->mutex);
+    while (j->file < j->count && j->part == j->files[j->file].parts)
+        j->file++, j->part = 0;
+    bool any = j->file < j->count;
+    if (any) {
+        struct file *f = &j->files[j->file];
+        int fair = j->left / (2 * j->connections), most = f->parts - j->part;
+        int run = fair < 1 ? 1 : fair < RUN ? fair : RUN;
+        *r = (struct run){f, j->part, run < most ? run : most, (uint64_t)j->part * PART};
+        j->part += r->count;
+        j->left -= r->count;
+    }
+    pthread_mutex_unlock(&j->mutex);
+    return any;
+}
+
+static bool keep(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct run *r = arg;
+    (void)e;
+    while (size > 0) {
+        size_t part = (size_t)(r->at / PART), rest = (part + 1) * PART - r->at, n = size < rest ? size : rest;
+        memcpy((char *)r->file->memory.data + r->at, bytes, n);
+        r->file->crcs[part] = crc32c(r->file->crcs[part], bytes, n);
+        r->at += n;
+        bytes += n;
+        size -= n;
+    }
+    return true;
+}
+
 static void *reader(void *arg)
 {
     struct job *j = arg;
     struct err e = {0};
-    for (;;) {
-        int part = atomic_fetch_add(&j->next, 1), i = 0;
-        while (i < j->count && part >= j->files[i].parts)
-            part -= j->files[i++].parts;
-        if (i == j->count)
-            return NULL;
-        struct file *f = &j->files[i];
-        unsigned char *to = (unsigned char *)f->memory.data + (uint64_t)part * PART;
-        if (!store_read(j->store, &f->entry, (uint64_t)part * PART, part_size(f, part), to, NULL, &e))
+    struct run r;
+    while (take(j, &r)) {
+        uint64_t size = 0;
+        for (int i = r.part; i < r.part + r.count; i++)
+            size += part_size(r.file, i);
+        if (!store_pour(j->store, &r.file->entry, r.at, size, keep, &r, NULL, &e))
             die(&e);
-        f->crcs[part] = crc32c(0, to, part_size(f, part));
     }
+    return NULL;
 }
 
 static bool intact(const struct file *f)
@@ -90,7 +130,10 @@ int main(int argc, char **argv)
     int connections = 8;
     if (argc > 2 && !strcmp(argv[1], "--connections"))
         connections = atoi(argv[2]);
-    struct job j = {.arena = arena_new(16 << 20), .files = calloc(MAX_FILES, sizeof *j.files)};
+    struct job j = {.connections = connections,
+                    .mutex = PTHREAD_MUTEX_INITIALIZER,
+                    .arena = arena_new(16 << 20),
+                    .files = calloc(MAX_FILES, sizeof *j.files)};
     struct stores *stores = stores_new(connections, &e);
     if (connections < 1 || connections > 64 || !j.arena || !j.files || !stores ||
         !uri_parse(&uri, argv[argc - 1], j.arena, &e) || !(j.store = stores_open(stores, &uri, &e)) ||

@@ -253,8 +253,6 @@ static bool call(struct cloud *c, const struct http_request *q, int flags, struc
 {
     struct attempt t = {.c = c, .q = *q, .flags = flags};
     struct err unheard = {0};
-    if (t.q.stall_seconds == 0)
-        t.q.stall_seconds = CLOUD_STALL_SECONDS;
     if (!e)
         e = &unheard; /* retry_wanted looks at the kind */
     *r = (struct http_reply){0};

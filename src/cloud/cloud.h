@@ -43,8 +43,6 @@ enum cloud_flags {
     CLOUD_ONE_TRY = 16,   /* the caller has a loop of its own (cloud_retry); a 401 is still answered */
 };
 
-enum { CLOUD_STALL_SECONDS = 60 }; /* for which nothing moves, when the request does not say */
-
 /* False with *e set when no answer or (without CLOUD_ANY_STATUS) none of 2xx came: cloud_explain. A call that
  * is not idempotent is tried again only after a 429, which nobody has acted on. With on_data the caller must
  * bear hearing a body from its start again, or pass CLOUD_ONE_TRY. */

@@ -18,7 +18,6 @@ enum { ARENA_BYTES = 64 << 10, MAX_LISTING_BYTES = 64 << 20, MAX_HOPS = 5, MAX_R
 
 enum {
     ASK_STALL_SECONDS = 60,
-    READ_STALL_SECONDS = 30, /* bytes that do not come: another connection may bring them */
 };
 
 struct hub {
@@ -393,15 +392,13 @@ static bool read_some(struct reading *x, struct err *e)
 {
     char url[LINK_ROOM];
     struct http_reply r;
-    struct http_request q = {.method = "GET",
-                             .stall_seconds = READ_STALL_SECONDS,
-                             .stop = x->w.stop,
-                             .headers = {{"Accept-Encoding", "identity"}}};
+    struct http_request q = {
+        .method = "GET", .stop = x->w.stop, .headers = {{"Accept-Encoding", "identity"}}};
     if (!links_get(x->w.h->links, x->key, resolve, &x->w, url, e))
         return false;
     q.url = url;
     q.bearer = bearer_for(x->w.h, url);
-    if (!ranged_wanted(&x->g, &q))
+    if (!ranged_wanted(&x->g, &q, &r))
         return true;
     if (is_small_whole(x))
         q.range = (struct http_range){0, 0};

@@ -45,6 +45,12 @@ bool storage_stat(struct cloud *c, const char *bucket, const char *name, struct 
 bool storage_read(struct cloud *c, const char *bucket, const char *name, int64_t generation, uint64_t offset,
                   size_t size, void *into, const volatile sig_atomic_t *stop, struct err *e);
 
+/* The same, handed to take as it comes, in order, each byte once; the connection waits while take is at it.
+ * What take says ends it. */
+bool storage_pour(struct cloud *c, const char *bucket, const char *name, int64_t generation, uint64_t offset,
+                  uint64_t size, http_data_fn take, void *arg, const volatile sig_atomic_t *stop,
+                  struct err *e);
+
 /* A whole small object, unless it still has the generation `known` (0: no matter which): then *changed is
  * false, and one short answer (304) told so. Where it has more than room bytes only generation and size are
  * told. Quick to give up: connecting may take 5 s, silence 10 s. Not there: ERR_NOT_FOUND. */

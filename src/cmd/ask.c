@@ -215,7 +215,8 @@ const struct command command_ask = {
     .synopsis = "FOLDER|URI|NAME|URL [QUESTION] [--audio FILE] [options]",
     .summary = "ask one question, in writing or by voice",
     .about =
-        "Asks a service (its URL, or NAME of `ferry deploy`), or a model in a folder, a bucket (gs://…) or on "
+        "Asks a service (its URL, or NAME of `ferry deploy`), or a model in a folder, a bucket (gs://…) or "
+        "on "
         "the hub (hf://…), which is then loaded and computed in this process, and prints the answer as it "
         "comes. A QUESTION of - is read from stdin. At a terminal the time to the first text and the tokens "
         "per second follow on stderr. The options under Engine are for a model.",

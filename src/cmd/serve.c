@@ -168,7 +168,8 @@ static void *load(void *arg)
 {
     struct service *v = arg;
     const struct serve_settings *s = v->settings;
-    v->load_ok = model_source_open(v->source, &v->model, &s->service.engine, s->service.parallel, &v->load_err);
+    v->load_ok =
+        model_source_open(v->source, &v->model, &s->service.engine, s->service.parallel, &v->load_err);
     if (v->load_ok) {
         tell(v, LOAD_OPENED);
         v->load_ok = model_source_bring(v->source, &v->load_err);
@@ -295,7 +296,8 @@ static bool run_service(struct service *v, const char *key, struct err *e)
 
     v->signals = v->load_told = -1;
     if (!listen_inherited(&inherited, e) || !take_signals(v, &set, e) ||
-        !(v->arrival = arrival_new(v->start_ms, e)) || !(v->source = model_source_new(s->model, v->arrival, e)))
+        !(v->arrival = arrival_new(v->start_ms, e)) ||
+        !(v->source = model_source_new(s->model, v->arrival, e)))
         goto done;
     o.arrival = v->arrival;
     o.listen_fd = inherited > 0 ? inherited : 0;

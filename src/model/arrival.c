@@ -427,7 +427,8 @@ struct arrival_stage arrival_stage(struct arrival *a, int stage)
     pthread_mutex_lock(&a->mutex);
     const struct part *p = &a->parts[stage];
     stage_name(&a->config, stage, s.name);
-    s.bytes = p->bytes;
+    s.total = p->bytes;
+    s.bytes = p->bytes - atomic_load(&p->missing);
     s.arrived_ms = p->arrived_ms;
     s.begun_ms = p->begun_ms;
     s.done_ms = p->done_ms;

@@ -106,7 +106,7 @@ void arrival_progress(struct arrival *a, struct arrival_progress *p);
 
 struct arrival_stage {
     char name[STAGE_NAME];
-    uint64_t bytes;
+    uint64_t bytes, total;             /* that are there, and of all of it */
     double arrived_ms;                 /* 0: not yet */
     double begun_ms, done_ms, busy_ms; /* of the first prompt's computing; 0: not yet */
 };

@@ -96,10 +96,11 @@ const char *http_header(const struct http_reply *r, const char *name, char *out,
 
 /* --- what libcurl calls while the answer comes --- */
 
-static bool succeeded(const struct exchange *x)
+static bool succeeded(struct exchange *x)
 {
     long status = 0;
     x->api->getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    x->r->status = (int)status;
     return status >= 200 && status < 300;
 }
 

@@ -32,7 +32,8 @@ struct http;
 /* The file that http_new loads, "libcurl.so.4": where ferry is taken to, it must go along. */
 extern const char http_library[];
 
-/* Takes the next bytes of the body; false with *e set ends the request. */
+/* Takes the next bytes of the body, when the reply's status and headers are there; false with *e set ends the
+ * request. */
 typedef bool (*http_data_fn)(void *arg, const char *bytes, size_t size, struct err *e);
 
 enum { HTTP_MAX_HEADERS = 12 };
@@ -87,7 +88,8 @@ struct http_reply {
  * (0: no limit); more requests wait for one. */
 struct http *http_new(struct err *e);
 void http_limit(struct http *h, int per_host);
-/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request. */
+/* stall_seconds of requests that do not say; 300 unless told, a cold start's worth. Before the first request.
+ */
 void http_patience(struct http *h, int stall_seconds);
 /* Once *stop is nonzero, requests under way and later ones go on as long as bytes move; one in which none
  * does for two seconds or so is ERR_CANCELLED. Before requests are under way. */

@@ -22,6 +22,9 @@ struct stores {
     } locked;
 };
 
+enum { POUR_PIECE = 8 << 20 };
+enum { STALL_SECONDS = 30 }; /* bytes that do not come: another connection may bring them */
+
 struct stores *stores_new(int per_host, struct err *e)
 {
     struct stores *s = calloc(1, sizeof *s);
@@ -35,6 +38,7 @@ struct stores *stores_new(int per_host, struct err *e)
     else if (gcloud_config_read(&s->config, s->arena, e) && (s->http = http_new(e)) &&
              (s->cloud = cloud_new(s->http, &s->config, e))) {
         http_limit(s->http, per_host);
+        http_patience(s->http, STALL_SECONDS);
         return s;
     }
     stores_free(s);
@@ -154,13 +158,39 @@ bool store_stat(struct store *s, const char *name, struct arena *a, struct entry
     return s->kind->stat(s, name, a, out, e);
 }
 
+static bool check_range(const struct entry *from, uint64_t offset, uint64_t size, struct err *e)
+{
+    return (offset <= from->size && size <= from->size - offset) ||
+           err_set(e, ERR_USAGE, "%s: %llu bytes from %llu asked for, it has %llu", from->name,
+                   (unsigned long long)size, (unsigned long long)offset, (unsigned long long)from->size);
+}
+
 bool store_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                 const volatile sig_atomic_t *stop, struct err *e)
 {
-    if (offset > from->size || size > from->size - offset)
-        return err_set(e, ERR_USAGE, "%s: %zu bytes from %llu asked for, it has %llu", from->name, size,
-                       (unsigned long long)offset, (unsigned long long)from->size);
-    return s->kind->read(s, from, offset, size, into, stop, e);
+    return check_range(from, offset, size, e) && s->kind->read(s, from, offset, size, into, stop, e);
+}
+
+static bool pour_in_pieces(struct store *s, const struct entry *from, uint64_t offset, uint64_t size,
+                           store_take_fn take, void *arg, const volatile sig_atomic_t *stop, struct err *e)
+{
+    size_t room = size < POUR_PIECE ? (size_t)size : POUR_PIECE, n;
+    char *piece = malloc(room + 1);
+    bool ok = piece || err_set(e, ERR_MEMORY, "no memory to read a file in pieces");
+    for (uint64_t at = 0; ok && at < size; at += n) {
+        n = size - at < room ? (size_t)(size - at) : room;
+        ok = s->kind->read(s, from, offset + at, n, piece, stop, e) && take(arg, piece, n, e);
+    }
+    free(piece);
+    return ok;
+}
+
+bool store_pour(struct store *s, const struct entry *from, uint64_t offset, uint64_t size, store_take_fn take,
+                void *arg, const volatile sig_atomic_t *stop, struct err *e)
+{
+    if (!check_range(from, offset, size, e))
+        return false;
+    return (s->kind->pour ? s->kind->pour : pour_in_pieces)(s, from, offset, size, take, arg, stop, e);
 }
 
 bool store_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,

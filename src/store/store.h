@@ -28,7 +28,8 @@ struct store;
 struct stores *stores_new(int per_host, struct err *e);
 void stores_free(struct stores *s); /* closes every store too; NULL is fine */
 struct cloud *stores_cloud(struct stores *s);
-/* http_patience: how long a connection may bring nothing before it is given up. Before the first read. */
+/* http_patience: how long a connection may bring nothing before it is given up; 30 s unless told.
+ * Before the first read. */
 void stores_patience(struct stores *s, int seconds);
 /* Once *stop is nonzero, what is under way goes on as long as bytes move, and nothing is tried again
  * (http_wind_down). Before requests are under way. */
@@ -72,6 +73,12 @@ bool store_stat(struct store *s, const char *name, struct arena *a, struct entry
  * retries inside. ERR_BUSY: it is another file by now. */
 bool store_read(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                 const volatile sig_atomic_t *stop, struct err *e);
+
+/* The same, of any length, handed to take as it comes: in order, each byte once, in pieces of any size. False
+ * from take, with *e set, ends it. A long range costs the way to a bucket and back once, and no memory. */
+typedef bool (*store_take_fn)(void *arg, const char *bytes, size_t size, struct err *e);
+bool store_pour(struct store *s, const struct entry *from, uint64_t offset, uint64_t size, store_take_fn take,
+                void *arg, const volatile sig_atomic_t *stop, struct err *e);
 
 /* A whole small file, unless it still has the generation `known` (0: no matter which), at the price of one
  * short answer. Not for the hub, whose files stay (ERR_UNSUPPORTED). ERR_NOT_FOUND. */

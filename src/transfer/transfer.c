@@ -11,6 +11,7 @@
 
 enum {
     GIVE_UP_AFTER = 16, /* files that failed one after the other, each after all its retries */
+    RUN_PARTS = 8,      /* 64 MiB: at 60 MB/s a second, against 50 ms of asking for it */
     PAGE = 4096,
 };
 
@@ -238,7 +239,8 @@ static bool make_workers(struct transfer *t, struct err *e)
 
 struct task {
     struct copy *copy;
-    int part; /* -1: the whole of a file; -2: open a large one */
+    int part;  /* -1: the whole of a file; -2: open a large one */
+    int parts; /* that one request brings */
 };
 
 static bool ended_locked(const struct transfer *t)
@@ -257,11 +259,24 @@ static struct copy *pick_open_locked(const struct transfer *t)
     return best;
 }
 
+/* A request costs the way there and back, in which its connection brings nothing: what comes from a bucket
+ * into a file comes in runs of parts; shorter ones towards the end, so that all connections end together. */
+static int run_locked(const struct transfer *t, const struct copy *c)
+{
+    uint64_t left = (t->locked.progress.bytes_total - t->locked.progress.bytes_done) / c->part_bytes;
+    uint64_t fair = left / (2 * (uint64_t)t->opt.workers);
+    int most = c->parts - c->locked.next_part;
+    bool single = c->hashed || c->ordered || store_scheme(c->job.from) != URI_GS ||
+                  store_scheme(c->job.to) != URI_LOCAL;
+    int run = single || fair < 1 ? 1 : fair < RUN_PARTS ? (int)fair : RUN_PARTS;
+    return run < most ? run : most;
+}
+
 static bool take_whole_locked(struct worker *w, struct queue *q, int part, struct task *task)
 {
     if (q->next == q->count)
         return false;
-    *task = (struct task){q->copies[q->next++], part};
+    *task = (struct task){q->copies[q->next++], part, 0};
     task->copy->out.state = TRANSFER_RUNNING;
     w->t->locked.opening += part == -2;
     return true;
@@ -275,7 +290,8 @@ static bool try_take_locked(struct worker *w, struct task *task)
         return true;
     struct copy *open = w->small ? NULL : pick_open_locked(t);
     if (open) {
-        *task = (struct task){open, open->locked.next_part++};
+        *task = (struct task){open, open->locked.next_part, run_locked(t, open)};
+        open->locked.next_part += task->parts;
         open->locked.carried++;
         return true;
     }
@@ -350,7 +366,7 @@ static void *work(void *arg)
         else if (task.part == -1)
             small_carry(w, task.copy);
         else
-            large_part(w, task.copy, task.part);
+            large_parts(w, task.copy, task.part, task.parts);
         write_copy_if_old(w->t);
     }
     return NULL;

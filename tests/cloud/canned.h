@@ -24,8 +24,8 @@ const char *canned_body(struct canned *c, int i);
 /* Answers that nobody fetched, and all requests. */
 void canned_forget(struct canned *c);
 
-/* Credentials, proxies and endpoints of whoever runs the test: gone; Google's APIs, oauth2, the metadata server
- * and the hub are c. */
+/* Credentials, proxies and endpoints of whoever runs the test: gone; Google's APIs, oauth2, the metadata
+ * server and the hub are c. */
 void canned_environment(const struct canned *c);
 
 #endif

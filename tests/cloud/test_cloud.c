@@ -176,6 +176,7 @@ static void endpoints_come_from_where_people_put_them(void **state)
         {"api_endpoint_overrides", "storage", "http://127.0.0.1:8/storage/v1/"}};
     c->config.properties = properties;
     c->config.count = 2;
+    unsetenv("FERRY_ENDPOINT_RUN");
     setenv("STORAGE_EMULATOR_HOST", "localhost:7", 1);
     assert_string_equal(cloud_endpoint(c->cloud, "storage"), canned_url(c->server));
     assert_string_equal(cloud_endpoint(c->cloud, "run"), "http://127.0.0.1:9");

@@ -407,11 +407,16 @@ static void first_prompts_computing_is_kept_up_to_its_first_token(void **state)
     arrival_computed(a, DECODER_0, start + 50, start + 60); /* of the second token */
     struct arrival_stage s = arrival_stage(a, DECODER_0);
     assert_string_equal(s.name, "decoder layer 0");
-    assert_int_equal(s.bytes, 10);
+    assert_int_equal(s.total, 10);
+    assert_int_equal(s.bytes, 0);
     assert_true(s.busy_ms > 14.9 && s.busy_ms < 15.1);
     assert_true(s.done_ms - s.begun_ms > 19.9 && s.done_ms - s.begun_ms < 20.1);
     assert_true(s.arrived_ms == 0);
-    arrival_add(a, DECODER_0, 10);
+    arrival_add(a, DECODER_0, 4);
+    s = arrival_stage(a, DECODER_0);
+    assert_int_equal(s.bytes, 4);
+    assert_true(s.arrived_ms == 0);
+    arrival_add(a, DECODER_0, 6);
     assert_true(arrival_stage(a, DECODER_0).arrived_ms > 0);
     arrival_free(a);
 }

@@ -261,6 +261,63 @@ static void changed_object_is_whole_or_an_error(void **state)
     }
 }
 
+struct poured {
+    const char *expected;
+    size_t got, enough; /* enough: refuses what comes behind it */
+};
+
+static bool pour_and_compare(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct poured *p = arg;
+    if (p->got >= p->enough)
+        return err_set(e, ERR_IO, "enough");
+    assert_memory_equal(bytes, p->expected + p->got, size);
+    p->got += size;
+    return true;
+}
+
+static void every_byte_is_poured_once_and_in_order(void **state)
+{
+    enum { SIZE = 3000000, FROM = 1001 };
+    struct scratch *s = *state;
+    struct err e = {0};
+    static char bytes[SIZE];
+    static const struct {
+        const char *fault;
+        bool passes;
+    } cases[] = {
+        {NULL, true},
+        {"short-body", true},
+        {"reset-while-reading", true},
+        {"unavailable-answer", true},
+        {"range-ignored", true},
+        {"wrong-content-range", true},
+        {"token-dies-midway", true},
+        {"{\"faults\":[{\"method\":\"GET\",\"path\":\"*\",\"times\":0,\"do\":{\"ignore_range\":true}}]}",
+         false}};
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (char)(i * i >> 7);
+    const struct entry f = put(s, "f", bytes, SIZE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct poured p = {.expected = bytes + FROM, .enough = SIZE};
+        emulator_faults(&remote, cases[i].fault);
+        bool ok = store_pour(remote_bucket(s), &f, FROM, SIZE - 2 * FROM, pour_and_compare, &p, NULL, &e);
+        if (ok != cases[i].passes)
+            fail_msg("%s: %s", cases[i].fault, ok ? "was taken" : e.text);
+        assert_int_equal(p.got, ok ? SIZE - 2 * FROM : 0);
+    }
+    emulator_faults(&remote, NULL);
+    struct poured some = {.expected = bytes, .enough = 100};
+    assert_false(store_pour(remote_bucket(s), &f, 0, SIZE, pour_and_compare, &some, NULL, &e));
+    assert_error(&e, ERR_IO, "enough");
+    assert_true(some.got >= 100 && some.got < SIZE);
+    put(s, "f", bytes, SIZE);
+    assert_false(store_pour(remote_bucket(s), &f, 0, SIZE, pour_and_compare, &some, NULL, &e));
+    assert_error(&e, ERR_BUSY, "changed since");
+    assert_false(store_pour(remote_bucket(s), &f, SIZE, 1, pour_and_compare, &some, NULL, &e));
+    assert_error(&e, ERR_USAGE, "f: 1 bytes from 3000000 asked for, it has 3000000");
+}
+
 static void missing_bucket_is_named(void **state)
 {
     struct scratch *s = *state;
@@ -298,6 +355,7 @@ int main(void)
         TEST(preconditions_hold),
         TEST(only_a_changed_object_is_read_again),
         TEST(changed_object_is_whole_or_an_error),
+        TEST(every_byte_is_poured_once_and_in_order),
         TEST(missing_bucket_is_named),
     };
     return cmocka_run_group_tests(tests, start, stop);

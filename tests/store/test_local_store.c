@@ -194,6 +194,38 @@ static void ranges_are_read_whole(void **state)
     }
 }
 
+struct poured {
+    const char *expected;
+    size_t got, pieces;
+};
+
+static bool pour_and_compare(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct poured *p = arg;
+    if (++p->pieces > 2)
+        return err_set(e, ERR_IO, "enough");
+    assert_memory_equal(bytes, p->expected + p->got, size);
+    p->got += size;
+    return true;
+}
+
+static void long_range_comes_in_pieces(void **state)
+{
+    struct scratch *s = *state;
+    enum { SIZE = 20 << 20 };
+    struct err e = {0};
+    char *bytes = (char *)scratch_bytes(s, SIZE);
+    struct entry entry = stat_entry(s, scratch_write(s, "f", bytes, SIZE));
+    struct poured p = {.expected = bytes + 5};
+    assert_true(store_pour(s->local, &entry, 5, (8 << 20) + 1, pour_and_compare, &p, NULL, &e));
+    assert_int_equal(p.got, (8 << 20) + 1);
+    assert_int_equal(p.pieces, 2);
+    p = (struct poured){.expected = bytes};
+    assert_false(store_pour(s->local, &entry, 0, SIZE, pour_and_compare, &p, NULL, &e));
+    assert_error(&e, ERR_IO, "enough");
+    assert_true(store_pour(s->local, &entry, SIZE, 0, pour_and_compare, &p, NULL, &e));
+}
+
 static void range_past_the_end_is_refused(void **state)
 {
     struct scratch *s = *state;
@@ -517,6 +549,7 @@ int main(void)
         TEST(entries_say_size_and_time),
         TEST(what_is_no_file_has_no_entry),
         TEST(ranges_are_read_whole),
+        TEST(long_range_comes_in_pieces),
         TEST(range_past_the_end_is_refused),
         TEST(changed_file_is_not_read),
         TEST(reading_stops_when_told),

@@ -6,7 +6,9 @@ import { dirname, join } from "node:path";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { Emulator } from "../emulator/run_emulator.mjs";
 import { Service } from "../system/service.js";
+import { stageFolder } from "../system/staged.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const sample = (name) => join(root, "samples", name);
@@ -219,4 +221,41 @@ test("with an API key nothing is told before it is given, and it stays in the ta
   } finally {
     await guarded.stop();
   }
+});
+
+test("a cold start is shown while the weights arrive, and what is asked meanwhile is answered", async () => {
+  const emulator = await Emulator.start({ bucket: "model-bkt" });
+  let cold;
+  try {
+    await stageFolder(emulator, "model-bkt", "demo", demo, 65536);
+    await emulator.faults({ faults: [{ method: "GET", path: "*.safetensors", query: "*alt=media*", from: 1, times: 0, do: { bytes_per_second: 60000 } }] });
+    cold = await Service.start({ folder: "gs://model-bkt/demo", env: emulator.env, until: "listening" });
+    await open({}, cold.url);
+    await page.waitForFunction(() => /^[1-9]\d? %/.test(document.getElementById("load-what").textContent));
+    assert.equal(await page.getAttribute("#state", "class"), "loading");
+    await attach("digits-en.wav");
+    await page.click("#send");
+    await page.waitForFunction(() => /loading \d+ %/.test(document.querySelector(".turn.assistant").textContent));
+    assert.match(await page.textContent("#load-when"), /[kM]B\/s|first answer in about \d+ s/);
+    const filled = await page.evaluate(() => [...document.getElementById("layers").children].map((i) => i.style.getPropertyValue("--part")));
+    assert.ok(parseFloat(filled[0]) > parseFloat(filled.at(-1)), filled);
+    await picture("cold-start");
+    assert.equal(await answer(), "3 1 4");
+    await ready();
+    assert.equal(await page.isHidden("#load"), true);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await cold?.stop();
+    await emulator.stop();
+  }
+});
+
+test("a page that is open asks nothing of a service that is ready", async () => {
+  await open();
+  await ready();
+  await page.waitForFunction(() => document.getElementById("model").textContent === "demo");
+  const asked = [];
+  page.on("request", (r) => asked.push(r.url()));
+  await page.waitForTimeout(3000);
+  assert.deepEqual(asked, []);
 });

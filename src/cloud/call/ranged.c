@@ -2,14 +2,16 @@
 
 #include "net/content_range.h"
 
-bool ranged_wanted(const struct ranged *g, struct http_request *q)
+#include <stdlib.h>
+
+static bool is_generation(const struct ranged *g, const struct http_reply *r, struct err *e)
 {
-    if (g->got == g->size)
-        return false;
-    q->range = (struct http_range){g->offset + g->got, g->size - g->got};
-    q->into = g->into + g->got;
-    q->into_room = g->size - g->got;
-    return true;
+    char text[40];
+    if (g->generation <= 0 || !http_header(r, "x-goog-generation", text, sizeof text) ||
+        strtoll(text, NULL, 10) == g->generation)
+        return true;
+    return err_set(e, ERR_BUSY, "it was replaced meanwhile: generation %.30s, expected %lld", text,
+                   (long long)g->generation);
 }
 
 /* Whether the answer is what was asked for. */
@@ -19,6 +21,8 @@ static bool is_range(const struct ranged *g, const struct http_reply *r, struct 
     uint64_t begin, size, total;
     uint64_t asked = g->offset + g->got, missing = g->size - g->got;
 
+    if (!is_generation(g, r, e))
+        return false;
     if (r->status == 200)
         return err_set(e, ERR_TRANSIENT, "a range was asked for and the whole came (HTTP 200)");
     if (r->status != 206)
@@ -31,10 +35,44 @@ static bool is_range(const struct ranged *g, const struct http_reply *r, struct 
     return true;
 }
 
+/* The beginning of a body comes after the headers, which say whether it is what was asked for. */
+static bool pass_on(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct ranged *g = arg;
+    if (g->came == 0 && !is_range(g, g->reply, e))
+        return false;
+    if (size > g->size - g->got - g->came)
+        return err_set(e, ERR_TRANSIENT, "more bytes came than were asked for");
+    g->refused = !g->take(g->arg, bytes, size, &g->why);
+    if (g->refused)
+        return err_set(e, ERR_CANCELLED, "not wanted");
+    g->came += size;
+    return true;
+}
+
+bool ranged_wanted(struct ranged *g, struct http_request *q, const struct http_reply *r)
+{
+    if (g->got == g->size)
+        return false;
+    q->range = (struct http_range){g->offset + g->got, g->size - g->got};
+    q->into = g->into ? g->into + g->got : NULL;
+    q->into_room = g->size - g->got;
+    q->on_data = g->into ? NULL : pass_on;
+    q->arg = g;
+    g->reply = r;
+    g->came = 0;
+    return true;
+}
+
 bool ranged_take(struct ranged *g, bool sent, const struct http_reply *r, struct err *e)
 {
     struct err wrong = {0};
     g->moved = false;
+    if (g->refused) {
+        if (e)
+            *e = g->why;
+        return false;
+    }
     if (!sent && r->status / 100 != 2)
         return false;
     if (!is_range(g, r, &wrong)) {
@@ -42,10 +80,12 @@ bool ranged_take(struct ranged *g, bool sent, const struct http_reply *r, struct
             *e = wrong; /* an answer that is too long for its place shows as that, too */
         return false;
     }
-    size_t missing = g->size - g->got, came = r->size < missing ? r->size : missing;
+    uint64_t missing = g->size - g->got, came = r->size < missing ? r->size : missing;
+    came = g->into ? came : g->came;
     g->moved = came > 0;
     g->got += came;
     if (!sent || g->got == g->size)
         return sent;
-    return err_set(e, ERR_TRANSIENT, "%zu of %zu bytes came", came, missing);
+    return err_set(e, ERR_TRANSIENT, "%llu of %llu bytes came", (unsigned long long)came,
+                   (unsigned long long)missing);
 }

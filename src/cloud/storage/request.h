@@ -9,7 +9,6 @@
 enum { SCRATCH_BYTES = 256 << 10 };
 
 enum {
-    READ_STALL_SECONDS = 30,  /* bytes that do not come: another connection may bring them */
     MOVE_STALL_SECONDS = 300, /* sealing and copying: Cloud Storage moves bytes before it answers */
 };
 

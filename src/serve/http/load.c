@@ -40,7 +40,7 @@ static void stream(struct call *c)
     atomic_fetch_add(&s->working, 1); /* a stop waits for its last event */
     c->counted = true;
     call_stream_begin(c);
-    call_stream_event(c, load_json(s->opt.arrival, server_is_loaded(s)));
+    call_stream_event(c, load_json(s->opt.arrival));
     load_feed_add(s->feed, c, FEED_EVENTS);
 }
 
@@ -51,5 +51,5 @@ void answer_load(struct call *c)
     if (s->feed && header_accepts(accept, "text/event-stream"))
         stream(c);
     else
-        call_reply_json(c, 200, s->opt.arrival ? load_json(s->opt.arrival, true) : bare_json(s));
+        call_reply_json(c, 200, s->opt.arrival ? load_json(s->opt.arrival) : bare_json(s));
 }

@@ -68,11 +68,12 @@ static json_t *stages_json(struct arrival *a, int stages)
     json_t *list = json_array();
     for (int i = 0; i < stages; i++) {
         struct arrival_stage s = arrival_stage(a, i);
-        json_array_append_new(
-            list, json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "name", s.name, "bytes", (json_int_t)s.bytes,
-                            "arrived_ms", ms_json(s.arrived_ms, s.arrived_ms > 0), "begun_ms",
-                            ms_json(s.begun_ms, s.busy_ms > 0), "done_ms", ms_json(s.done_ms, s.busy_ms > 0),
-                            "busy_ms", ms_json(s.busy_ms, s.busy_ms > 0)));
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "name", s.name, "bytes",
+                                              (json_int_t)s.bytes, "total", (json_int_t)s.total, "arrived_ms",
+                                              ms_json(s.arrived_ms, s.arrived_ms > 0), "begun_ms",
+                                              ms_json(s.begun_ms, s.busy_ms > 0), "done_ms",
+                                              ms_json(s.done_ms, s.busy_ms > 0), "busy_ms",
+                                              ms_json(s.busy_ms, s.busy_ms > 0)));
     }
     return list;
 }
@@ -87,7 +88,7 @@ static json_t *reached_json(struct arrival *a, const struct arrival_progress *p)
                      p->stages);
 }
 
-json_t *load_json(struct arrival *a, bool whole)
+json_t *load_json(struct arrival *a)
 {
     static const char *const states[] = {[LOAD_STARTING] = "starting",
                                          [LOAD_LOADING] = "loading",
@@ -98,15 +99,13 @@ json_t *load_json(struct arrival *a, bool whole)
     arrival_progress(a, &p);
     bool failed = arrival_failed(a, &why);
     json_t *body =
-        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}", "object", "load", "state",
-                  states[p.state], "bytes", (json_int_t)p.bytes, "total", (json_int_t)p.total, "percent",
-                  json_integer((json_int_t)percent(&p)), "bytes_per_second",
+        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}", "object", "load",
+                  "state", states[p.state], "bytes", (json_int_t)p.bytes, "total", (json_int_t)p.total,
+                  "percent", json_integer((json_int_t)percent(&p)), "bytes_per_second",
                   json_integer((json_int_t)p.bytes_per_second), "elapsed_ms", ms_json(p.elapsed_ms, true),
                   "first_token_ms", ms_json(p.first_token_ms, p.first_token_ms >= 0), "loaded_ms",
                   ms_json(p.loaded_ms, p.loaded_ms >= 0), "reached", reached_json(a, &p), "phases",
-                  phases_json(&p), "failure", failed ? why.text : NULL);
-    if (body && whole)
-        json_object_set_new(body, "stages", stages_json(a, p.stages));
+                  phases_json(&p), "failure", failed ? why.text : NULL, "stages", stages_json(a, p.stages));
     return body;
 }
 
@@ -121,7 +120,7 @@ static void drop(struct fed *one)
 
 static void end_events(struct load_feed *f, struct call *c)
 {
-    call_stream_event(c, load_json(f->arrival, true));
+    call_stream_event(c, load_json(f->arrival));
     call_stream_end(c, "");
 }
 
@@ -134,7 +133,7 @@ static bool feed(struct load_feed *f, struct fed *one, const struct arrival_prog
     if (one->kind == FEED_EVENTS && over)
         end_events(f, one->call);
     else if (one->kind == FEED_EVENTS)
-        call_stream_event(one->call, load_json(f->arrival, false));
+        call_stream_event(one->call, load_json(f->arrival));
     else if (!over && ++one->ticks % TICKS_PER_COMMENT == 0) {
         load_comment(p, text);
         call_stream_begin(one->call);

@@ -26,8 +26,8 @@ void load_feed_add(struct load_feed *f, struct call *c, enum feed_kind kind);
  * fine, and so is a NULL feed. */
 void load_feed_remove(struct load_feed *f, struct call *c);
 
-/* What an event says: {"object": "load", "state": …}, and with `whole` every stage. NULL: no memory. */
-json_t *load_json(struct arrival *a, bool whole);
+/* What an event says: {"object": "load", "state": …}, with every stage. NULL: no memory. */
+json_t *load_json(struct arrival *a);
 
 /* The text of a comment. */
 enum { LOAD_COMMENT = 80 };

@@ -163,6 +163,19 @@ static bool gs_read(struct store *s, const struct entry *from, uint64_t offset, 
     return problem.kind == ERR_NOT_FOUND && explain_gone(g, from, e);
 }
 
+static bool gs_pour(struct store *s, const struct entry *from, uint64_t offset, uint64_t size,
+                    store_take_fn take, void *arg, const volatile sig_atomic_t *stop, struct err *e)
+{
+    struct gs_store *g = gs_of(s);
+    struct err problem = {0};
+    if (size == 0 || storage_pour(g->cloud, g->bucket, from->name, from->generation, offset, size, take, arg,
+                                  stop, &problem))
+        return true;
+    if (e)
+        *e = problem;
+    return problem.kind == ERR_NOT_FOUND && explain_gone(g, from, e);
+}
+
 static bool gs_read_changed(struct store *s, const char *name, int64_t known, void *into, size_t room,
                             const volatile sig_atomic_t *stop, struct store_change *out, struct err *e)
 {
@@ -284,6 +297,7 @@ struct store *gs_open(struct cloud *c, const struct uri *u, struct err *e)
     static const struct store_kind kind = {.list = gs_list,
                                            .stat = gs_stat,
                                            .read = gs_read,
+                                           .pour = gs_pour,
                                            .read_changed = gs_read_changed,
                                            .remove = gs_remove,
                                            .put = gs_put,

@@ -10,6 +10,9 @@ struct store_kind {
     bool (*stat)(struct store *s, const char *name, struct arena *a, struct entry *out, struct err *e);
     bool (*read)(struct store *s, const struct entry *from, uint64_t offset, size_t size, void *into,
                  const volatile sig_atomic_t *stop, struct err *e);
+    bool (*pour)(struct store *s, const struct entry *from, uint64_t offset, uint64_t size,
+                 store_take_fn take, void *arg, const volatile sig_atomic_t *stop,
+                 struct err *e); /* NULL: read does it in pieces */
     bool (*read_changed)(struct store *s, const char *name, int64_t known, void *into, size_t room,
                          const volatile sig_atomic_t *stop, struct store_change *out,
                          struct err *e); /* or NULL */

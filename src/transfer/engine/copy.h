@@ -39,7 +39,7 @@ struct copy {
         struct copy *next; /* of those that are open */
         int next_part;     /* to be handed out */
         int hash_turn, store_turn;
-        int carried, left; /* parts with a worker; parts that are not stored yet */
+        int carried, left; /* workers that carry parts; parts that are not stored yet */
         int tries;
         bool failed;
         bool gone; /* what was sent: the upload ended before it was sealed, by this run or an earlier one */
@@ -126,7 +126,7 @@ bool known_upload(struct transfer *t, struct copy *c, struct worker *w, struct a
 void small_carry(struct worker *w, struct copy *c);
 void within_carry(struct worker *w, struct copy *c);
 void large_open(struct worker *w, struct copy *c);
-void large_part(struct worker *w, struct copy *c, int part);
-void large_close(struct transfer *t, struct copy *c); /* nobody carries a part of it */
+void large_parts(struct worker *w, struct copy *c, int first, int count); /* in one request */
+void large_close(struct transfer *t, struct copy *c);                     /* nobody carries a part of it */
 
 #endif

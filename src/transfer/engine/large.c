@@ -9,6 +9,7 @@
 #include "transfer/engine/copy.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* --- taking turns --- */
 
@@ -91,18 +92,82 @@ static bool store_part(struct transfer *t, struct copy *c, int part, const void 
     return true;
 }
 
-static bool carry(struct worker *w, struct copy *c, int part, struct err *e)
+/* The part is in the worker's buffer. */
+static bool keep_part(struct worker *w, struct copy *c, int part, struct err *e)
 {
     struct transfer *t = w->t;
     char state[SHA256_STATE_TEXT];
     size_t size = (size_t)copy_part_size(c, part);
-    uint64_t offset = (uint64_t)part * c->part_bytes;
-    uint32_t *ranges = c->ranges + offset / t->opt.part_bytes;
-    if (!store_read(c->job.from, &c->job.source, offset, size, w->buffer, NULL, e))
-        return false;
+    uint32_t *ranges = c->ranges + (uint64_t)part * c->part_bytes / t->opt.part_bytes;
     copy_range_crcs(t, w->buffer, size, ranges);
-    return hash_part(t, c, part, w->buffer, size, state, e) &&
-           store_part(t, c, part, w->buffer, size, ranges, state, e);
+    if (!hash_part(t, c, part, w->buffer, size, state, e) ||
+        !store_part(t, c, part, w->buffer, size, ranges, state, e))
+        return false;
+    pthread_mutex_lock(&t->locked.mutex);
+    c->locked.left--;
+    copy_moved_locked(t, c, size, true);
+    t->locked.uncopied = true;
+    pthread_mutex_unlock(&t->locked.mutex);
+    return true;
+}
+
+static bool carry(struct worker *w, struct copy *c, int part, struct err *e)
+{
+    return store_read(c->job.from, &c->job.source, (uint64_t)part * c->part_bytes,
+                      (size_t)copy_part_size(c, part), w->buffer, NULL, e) &&
+           keep_part(w, c, part, e);
+}
+
+/* Parts of one request, put together as its bytes come. */
+struct run {
+    struct worker *w;
+    struct copy *c;
+    int part, end;
+    size_t got;   /* of the part */
+    bool dropped; /* in the middle: somebody stopped, or another part has failed */
+};
+
+static bool goes_on(struct run *r)
+{
+    struct transfer *t = r->w->t;
+    pthread_mutex_lock(&t->locked.mutex);
+    r->dropped = r->part < r->end && (transfer_stopped(t) || r->c->locked.failed);
+    pthread_mutex_unlock(&t->locked.mutex);
+    return !r->dropped;
+}
+
+static bool take_bytes(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct run *r = arg;
+    while (size > 0) {
+        size_t missing = (size_t)copy_part_size(r->c, r->part) - r->got, n = size < missing ? size : missing;
+        memcpy(r->w->buffer + r->got, bytes, n);
+        r->got += n;
+        bytes += n;
+        size -= n;
+        if (n < missing)
+            return true;
+        r->got = 0;
+        if (!keep_part(r->w, r->c, r->part++, e))
+            return false;
+        if (!goes_on(r))
+            return err_set(e, ERR_CANCELLED, "interrupted");
+    }
+    return true;
+}
+
+static bool carry_run(struct worker *w, struct copy *c, int first, int count, struct err *e)
+{
+    struct run r = {.w = w, .c = c, .part = first, .end = first + count};
+    uint64_t size = 0;
+    for (int i = first; i < r.end; i++)
+        size += copy_part_size(c, i);
+    if (store_pour(c->job.from, &c->job.source, (uint64_t)first * c->part_bytes, size, take_bytes, &r, NULL,
+                   e))
+        return true;
+    if (r.dropped)
+        *e = (struct err){0};
+    return false;
 }
 
 /* --- the end of a file --- */
@@ -208,21 +273,15 @@ static void finish(struct transfer *t, struct copy *c)
     copy_ended(t, c, TRANSFER_DONE, NULL);
 }
 
-void large_part(struct worker *w, struct copy *c, int part)
+void large_parts(struct worker *w, struct copy *c, int first, int count)
 {
     struct transfer *t = w->t;
     struct err e = {0};
-    bool ok = carry(w, c, part, &e);
+    bool ok = count == 1 ? carry(w, c, first, &e) : carry_run(w, c, first, count, &e);
     if (!ok && e.kind != ERR_NONE) /* else another part has failed */
         fail(t, c, &e);
     pthread_mutex_lock(&t->locked.mutex);
-    c->locked.carried--;
-    if (ok) {
-        c->locked.left--;
-        copy_moved_locked(t, c, copy_part_size(c, part), true);
-        t->locked.uncopied = true;
-    }
-    bool last = c->locked.failed ? c->locked.carried == 0 : c->locked.left == 0;
+    bool last = --c->locked.carried == 0 && (c->locked.failed || c->locked.left == 0);
     pthread_mutex_unlock(&t->locked.mutex);
     if (last)
         finish(t, c);
