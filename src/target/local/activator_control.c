@@ -118,15 +118,18 @@ static void take_request(struct asker *k, const char *line)
     struct activator *a = k->activator;
     json_t *request = json_loads(line, 0, NULL);
     const char *what = json_string_value(json_object_get(request, "do"));
+    struct err e = {0};
     if (what && strcmp(what, "status") == 0) {
         control_done(a, k, NULL);
     } else if (what && strcmp(what, "stop") == 0) {
         control_done(a, k, NULL);
         activator_stop(a);
+    } else if (what && strcmp(what, "sleep") == 0) {
+        control_done(a, k, activator_sleep(a, &e) ? NULL : e.text);
     } else if (what && strcmp(what, "apply") == 0) {
         take_apply(k, request);
     } else {
-        control_done(a, k, "expected status, apply or stop");
+        control_done(a, k, "expected status, apply, sleep or stop");
     }
     json_decref(request);
 }
