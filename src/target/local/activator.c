@@ -126,7 +126,8 @@ static void stop_current(struct activator *a, double now_ms)
 {
     bool told = a->put_to_sleep;
     a->put_to_sleep = false;
-    activator_note(a, "INFO", told ? "server stops: put to sleep" : "server stops: nobody has asked for a while",
+    activator_note(a, "INFO",
+                   told ? "server stops: put to sleep" : "server stops: nobody has asked for a while",
                    json_pack("{s:f}", "idle_seconds", a->spec.idle_seconds));
     child_stop(a->current, now_ms);
 }

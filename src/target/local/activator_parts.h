@@ -44,7 +44,7 @@ struct activator {
 
     uint64_t requests;
     char failure[FAILURE_BYTES]; /* of the last start or server, until one is loaded */
-    bool put_to_sleep; /* why the next stop is one */
+    bool put_to_sleep;           /* why the next stop is one */
     bool stopping;
     double stopping_ms;
 };
