@@ -6,7 +6,8 @@
 
 static bool take_verb(const json_t *json, enum control_verb *out)
 {
-    static const char *const verbs[] = {"status", "apply", "sleep", "stop"}; /* in the order of enum control_verb */
+    static const char *const verbs[] = {"status", "apply", "sleep",
+                                        "stop"}; /* in the order of enum control_verb */
     const char *text = json_string_value(json_object_get(json, "do"));
     for (size_t i = 0; text && i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(text, verbs[i]) == 0) {
