@@ -2,6 +2,7 @@
 #include "base/catalog.h"
 #include "cmd/commands.h"
 #include "cmd/copying.h"
+#include "cmd/doctor_fix.h"
 #include "cmd/doctor_print.h"
 #include "cmd/interrupt.h"
 #include "cmd/terminal.h"
@@ -17,7 +18,7 @@ enum { ARENA_BYTES = 32 << 20, OPERANDS_MOST = 3 };
 
 struct doctor_settings {
     const char *project, *region, *language;
-    bool json;
+    bool json, fix, yes;
 };
 
 static const struct option doctor_options[] = {
@@ -33,6 +34,15 @@ static const struct option doctor_options[] = {
      .argument = "REGION",
      .offset = offsetof(struct doctor_settings, region),
      .help = "where the service is; found out, or gcloud's run/region unless told"},
+    {.name = "fix",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct doctor_settings, fix),
+     .help = "set right what is safe to, each thing shown and asked for; then look again"},
+    {.name = "yes",
+     .letter = 'y',
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct doctor_settings, yes),
+     .help = "with --fix: without asking"},
     {.name = "json",
      .type = OPTION_FLAG,
      .offset = offsetof(struct doctor_settings, json),
@@ -54,6 +64,7 @@ struct run {
     struct err hub_problem;
     struct prices *prices;
     struct findings *found;
+    json_t *record;
 };
 
 /* Trying again is for those who want an answer at any price; a doctor wants to know that there was none. */
@@ -136,14 +147,18 @@ static json_t *ask(struct run *r, struct err *e)
     return record;
 }
 
-static bool judge(struct run *r, const json_t *record, struct err *e)
+/* Asks and judges; what was found before, and its record, are let go of. */
+static bool look(struct run *r, struct err *e)
 {
-    r->prices = prices_builtin(e);
+    json_decref(r->record);
+    r->record = ask(r, e);
+    if (!r->record)
+        return false;
     r->found = arena_alloc(r->arena, 1, sizeof *r->found);
-    if (!r->prices || !r->found)
-        return r->prices ? err_set(e, ERR_MEMORY, "no memory for the findings") : false;
+    if (!r->found)
+        return err_set(e, ERR_MEMORY, "no memory for the findings");
     r->found->arena = r->arena;
-    doctor_judge(record, r->prices, r->found);
+    doctor_judge(r->record, r->prices, r->found);
     return true;
 }
 
@@ -156,16 +171,46 @@ static bool conclude(const struct run *r, struct err *e)
     return true;
 }
 
-static bool print(const struct run *r, const json_t *record, struct err *e)
+static bool print(const struct run *r, struct err *e)
 {
     if (r->settings.json)
-        return print_json(doctor_json(r->found, record), e);
-    doctor_print(r->found, record, stdout, STDOUT_FILENO);
+        return print_json(doctor_json(r->found, r->record), e);
+    doctor_print(r->found, r->record, stdout, STDOUT_FILENO);
     return true;
+}
+
+/* What was set right is looked at again: a remedy that did not help is told as what it is. */
+static bool fix(struct run *r, struct err *e)
+{
+    const char *project =
+        json_string_value(json_object_get(json_object_get(r->record, "subject"), "project"));
+    struct doctor_fix x = {.cloud = r->patient.cloud,
+                           .project = project ? project : "",
+                           .yes = r->settings.yes,
+                           .stop = r->patient.stop};
+    if (!doctor_fix(&x, r->found, e))
+        return false;
+    return x.done == 0 || look(r, e);
+}
+
+/* With --fix people see first what is wrong, and programs only what is so in the end. */
+static bool work(struct run *r, struct err *e)
+{
+    r->prices = prices_builtin(e);
+    if (!r->prices || !look(r, e))
+        return false;
+    const struct findings *before = r->found;
+    bool told = r->settings.fix && !r->settings.json;
+    if (told && !print(r, e))
+        return false;
+    if (r->settings.fix && !fix(r, e))
+        return false;
+    return ((told && r->found == before) || print(r, e)) && conclude(r, e);
 }
 
 static void close_run(struct run *r)
 {
+    json_decref(r->record);
     prices_free(r->prices);
     hub_free(r->patient.hub);
     cloud_free(r->patient.cloud);
@@ -177,17 +222,13 @@ static bool run_doctor(const struct command *c, char **args, int count, struct e
 {
     struct run r = {.arena = arena_new(ARENA_BYTES)};
     struct operands o;
-    json_t *record = NULL;
     bool ok =
         (r.arena || err_set(e, ERR_MEMORY, "no memory")) && options_read(c, args, count, &r.settings, &o, e);
 
-    if (ok && o.help) {
+    if (ok && o.help)
         help_command(stdout, c);
-    } else if (ok) {
-        ok = choose_language(&r, e) && take_operands(&r, &o, e) && open_cloud(&r, e) &&
-             (record = ask(&r, e)) && judge(&r, record, e) && print(&r, record, e) && conclude(&r, e);
-    }
-    json_decref(record);
+    else if (ok)
+        ok = choose_language(&r, e) && take_operands(&r, &o, e) && open_cloud(&r, e) && work(&r, e);
     close_run(&r);
     return ok;
 }
@@ -210,15 +251,18 @@ const struct command command_doctor = {
     .name = "doctor",
     .synopsis = "[NAME|gs://BUCKET/PREFIX|hf://OWNER/MODEL]... [options]",
     .summary = "find out what is wrong, why it matters, and what to do next",
-    .about = "Looks at everything that a service on Cloud Run rests on, in the order in which it breaks, and "
-             "tells for "
-             "each thing that is wrong what is so, why it matters, how certain that is, and one next step. "
-             "Only reads: "
-             "nothing is changed and nothing costs. Where Google does not tell the reason (a billing account "
-             "that is "
-             "not open, say), the possible ones are listed with how to recognise each.\n"
-             "\n"
-             "Ends with 3 when it has found a problem or a warning.",
+    .about =
+        "Looks at everything that a service on Cloud Run rests on, in the order in which it breaks, and "
+        "tells for each thing that is wrong what is so, why it matters, how certain that is, and one next "
+        "step. It only reads, unless told to --fix. Where Google does not tell the reason (a billing account "
+        "that is not open, say), the possible ones are listed with how to recognise each.\n"
+        "\n"
+        "--fix does what costs nothing and takes nothing away: enables APIs, sets a bucket right, ends "
+        "uploads "
+        "that nobody has finished for over a week, lets the service read its bucket, hides credentials from "
+        "other users. Everything else is yours to decide.\n"
+        "\n"
+        "Ends with 3 when it has found a problem or a warning.",
     .examples = doctor_examples,
     .groups = doctor_groups,
     .max_operands = OPERANDS_MOST,

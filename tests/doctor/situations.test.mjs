@@ -34,7 +34,7 @@ function recordOf(name) {
 
 const isOfMachine = (name, patch) => name !== "healthy" && (patch.local || patch.answers?.clock);
 
-let home, server, answers, unknown;
+let home, server, answers, unknown, change;
 
 /** "GET run /v2/…": the path is enough, since no two APIs share one. */
 function find(method, url) {
@@ -45,9 +45,14 @@ function find(method, url) {
 }
 
 function serve(request, response) {
-  request.resume().on("end", () => {
+  let body = "";
+  request.on("data", (d) => (body += d)).on("end", () => {
+    const changed = change?.(request.method, request.url, body);
     const a = find(request.method, request.url);
-    if (!a) {
+    if (changed) {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify(changed));
+    } else if (!a) {
       unknown.push(`${request.method} ${request.url}`);
       response.writeHead(418).end();
     } else if (a.error) {
@@ -123,3 +128,62 @@ for (const name of names) {
     assert.ok(!(out + err).includes("token-of-the-test"), "a token is printed");
   });
 }
+
+/** `ferry doctor --fix`: what changes something is kept, answered as Google does, and after it all is healthy. */
+async function fix(name, words, reply) {
+  const record = recordOf(name), changes = [], healthy = recordOf("healthy");
+  answers = record.answers;
+  unknown = [];
+  change = (method, url, body) => {
+    const r = reply(method, url);
+    if (!r) return undefined;
+    changes.push({ method, url, body: body && JSON.parse(body) });
+    answers = healthy.answers;
+    return r;
+  };
+  const result = await run(["doctor", ...(read(name, "expected.json").words ?? ["demo"]), ...words]);
+  change = undefined;
+  return { ...result, changes, unknown };
+}
+
+const done = { name: "operations/acat.p2-1", done: true, response: {} };
+const fixes = [
+  ["apis-two-are-off", "POST", "/v1/projects/demo-proj/services:batchEnable",
+    { serviceIds: ["run.googleapis.com", "artifactregistry.googleapis.com"] }, done],
+  ["bucket-of-class-coldline", "PATCH", "/storage/v1/b/model-bkt", { storageClass: "STANDARD" }, {}],
+  ["bucket-that-can-be-made-public", "PATCH", "/storage/v1/b/model-bkt",
+    { iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: "enforced" } }, {}],
+  ["runtime-account-cannot-read-the-bucket", "PUT", "/storage/v1/b/model-bkt/iam", undefined, {}],
+];
+
+for (const [name, method, path, body, reply] of fixes) {
+  test(`fix ${name}`, async () => {
+    const is = (m, url) => (m === method && url.startsWith(path) ? reply : undefined);
+    const { code, err, changes, unknown: u } = await fix(name, ["--fix", "--yes"], is);
+    assert.deepEqual(u, []);
+    assert.equal(changes.length, 1, err);
+    if (body) assert.deepEqual(changes[0].body, body);
+    assert.match(err, /^done: /m);
+    assert.equal(code, 0, err);
+  });
+}
+
+test("fix grants the right to read and nothing else", async () => {
+  const { changes } = await fix("runtime-account-cannot-read-the-bucket", ["--fix", "--yes"],
+    (m) => (m === "PUT" ? {} : undefined));
+  assert.deepEqual(changes[0].body.bindings, [{ role: "roles/storage.objectViewer",
+    members: ["serviceAccount:ferry-demo@demo-proj.iam.gserviceaccount.com"] }]);
+});
+
+test("without anybody to ask nothing is fixed", async () => {
+  const { code, err, changes } = await fix("apis-two-are-off", ["--fix"], () => undefined);
+  assert.equal(code, 4);
+  assert.match(err, /enable in project demo-proj: run\.googleapis\.com/);
+  assert.deepEqual(changes, []);
+});
+
+test("a remedy that is refused is told, and what was wrong still is", async () => {
+  const { code, err } = await fix("bucket-of-class-coldline", ["--fix", "--yes"], () => undefined);
+  assert.match(err, /^failed: .*gs:\/\/model-bkt/m);
+  assert.equal(code, 3);
+});
