@@ -75,15 +75,21 @@ const char *catalog_language(void)
     return chosen ? chosen->language : "en";
 }
 
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
 const char *catalog_asked(void)
 {
-    static const char *const names[] = {"LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        if (value && *value)
-            return value;
-    }
-    return "en";
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    const char *locale = NULL, *languages = variable("LANGUAGE");
+    for (size_t i = 0; i < sizeof names / sizeof *names && !locale; i++)
+        locale = variable(names[i]);
+    if (!locale || strcmp(locale, "C") == 0 || strcmp(locale, "POSIX") == 0)
+        return "en";
+    return languages ? languages : locale;
 }
 
 bool catalog_entry(const char *language, size_t n, const char **text, const char **translation)

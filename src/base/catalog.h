@@ -15,14 +15,17 @@
 /* The text in the language chosen; itself where that has none. */
 const char *tr(const char *text) __attribute__((format_arg(1)));
 #define _(text) tr(text)
+#ifndef N_            /* tests/catalog/extract has its own */
 #define N_(text) text /* looked up later, with tr */
+#endif
 
 /* "ja" or "en", in any of the forms of LC_MESSAGES ("ja_JP.UTF-8"); others mean English. False: not a
  * language that there is a catalog for. */
 bool catalog_use(const char *language);
 const char *catalog_language(void); /* "en" unless told */
 
-/* What LANGUAGE, LC_ALL, LC_MESSAGES and LANG ask for, in gettext's order; "en" when nothing. */
+/* What LC_ALL, LC_MESSAGES and LANG ask for, the first that is set, and before them LANGUAGE unless they say
+ * "C", as gettext has it; "en" when nothing. */
 const char *catalog_asked(void);
 
 /* For tests: the n-th text of the catalog of that language and its translation; false behind the last. */

@@ -110,7 +110,7 @@ static void advise(int status, const struct cloud_problem *p, char *out, size_t 
 {
     if (cloud_problem_is_disabled_api(p)) {
         bool named = p->service[0] != 0;
-        snprintf(out, room, "enable the API: `gcloud services enable %s`",
+        snprintf(out, room, _("enable the API: `gcloud services enable %s`"),
                  named ? p->service : "NAME.googleapis.com");
         return;
     }
@@ -155,10 +155,10 @@ bool cloud_explain(const struct http_reply *r, struct err *e)
     cloud_problem_read(r->problem, &p);
     advise(r->status, &p, advice, sizeof advice);
     if (r->retry_after_seconds)
-        snprintf(wait, sizeof wait, " (it asks to wait %d s)", r->retry_after_seconds);
-    const char *said = p.message[0] ? p.message : p.reason[0] ? p.reason : "no reason given";
+        snprintf(wait, sizeof wait, _(" (it asks to wait %d s)"), r->retry_after_seconds);
+    const char *said = p.message[0] ? p.message : p.reason[0] ? p.reason : _("no reason given");
     if (r->status >= 300 && r->status < 400)
-        said = "a redirect, which this API never answers; is the endpoint right?";
+        said = _("a redirect, which this API never answers; is the endpoint right?");
     return err_set(e, kind_of(r->status, &p), "HTTP %d: %s%s%s%s", r->status, said, advice[0] ? "; " : "",
                    advice, wait);
 }
@@ -180,6 +180,6 @@ bool cloud_explain_status(const json_t *status, struct err *e)
 
     read_error(status, &p);
     advise(http, &p, advice, sizeof advice);
-    return err_set(e, kind_of(http, &p), "%s%s%s", p.message[0] ? p.message : "no reason given",
+    return err_set(e, kind_of(http, &p), "%s%s%s", p.message[0] ? p.message : _("no reason given"),
                    advice[0] ? "; " : "", advice);
 }

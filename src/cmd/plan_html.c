@@ -2,6 +2,7 @@
 #include "cmd/plan_charts.h"
 #include "cmd/plan_command.h"
 
+#include "base/catalog.h"
 #include <string.h>
 
 extern const char plan_style[]; /* plan.css */
@@ -33,8 +34,8 @@ static void tiles(struct report *r, const struct plan_view *v, FILE *out)
          o->shape.vcpu ? report_text(r, "of memory: %d vCPU, %d GiB", o->shape.vcpu, o->shape.gib)
                        : report_text(r, "of memory: does not fit, %s", plan_limit_text(r, p)),
          out);
-    tile(say_seconds_span(r, o->cold.first_token), "from nothing to the first token", out);
-    tile(say_number_span(r, span_divides(1, o->answer.token)), "tokens a second", out);
+    tile(say_seconds_span(r, o->cold.first_token), _("from nothing to the first token"), out);
+    tile(say_number_span(r, span_divides(1, o->answer.token)), _("tokens a second"), out);
     tile(say_usd_span(r, &v->money, o->month),
          report_text(r, "a month, %s requests a day", say_count(r, p->question.requests_per_day)), out);
     fputs("</div>\n", out);
@@ -42,15 +43,16 @@ static void tiles(struct report *r, const struct plan_view *v, FILE *out)
 
 static void head(const struct report *r, FILE *out)
 {
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-          "'unsafe-inline'\">\n<title>",
-          out);
+    fprintf(out,
+            "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+            "'unsafe-inline'\">\n<title>",
+            catalog_language());
     report_html_text(r->title, out);
     fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", plan_style);
     report_html_text(r->title, out);
-    fputs("</h1>\n<p class=\"where\">What it needs and costs, before anything is paid</p>\n", out);
+    fprintf(out, "</h1>\n<p class=\"where\">%s</p>\n", _("What it needs and costs, before anything is paid"));
 }
 
 static void section(struct report *r, const struct report_section *s, const struct plan_view *v, FILE *out)
@@ -71,7 +73,7 @@ void plan_html(struct report *r, const struct plan_view *v, FILE *out)
     tiles(r, v, out);
     for (int i = 0; i < r->section_count; i++)
         section(r, &r->sections[i], v, out);
-    fputs("<footer>Written by ferry " FERRY_VERSION
-          ". This page loads nothing from anywhere.</footer>\n</main>\n</body>\n</html>\n",
-          out);
+    fputs("<footer>", out);
+    fprintf(out, _("Written by ferry %s. This page loads nothing from anywhere."), FERRY_VERSION);
+    fputs("</footer>\n</main>\n</body>\n</html>\n", out);
 }

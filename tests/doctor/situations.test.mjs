@@ -187,3 +187,15 @@ test("a remedy that is refused is told, and what was wrong still is", async () =
   assert.match(err, /^failed: .*gs:\/\/model-bkt/m);
   assert.equal(code, 3);
 });
+
+test("in Japanese the same is found", async () => {
+  const name = "billing-account-is-closed-or-suspended";
+  answers = recordOf(name).answers;
+  unknown = [];
+  const { code, out } = await run(["doctor", "demo", "--lang", "ja", "--json"]);
+  const bad = JSON.parse(out).findings.filter((f) => f.severity !== "fine");
+  assert.equal(code, 3);
+  assert.deepEqual(bad.map((f) => f.id), ["billing-closed"]);
+  assert.match(bad[0].what, /プロジェクト demo-proj の請求先アカウント\(My Billing Account\)が有効ではありません。/);
+  assert.ok(bad[0].candidates.some((c) => c.cause === "所有者が閉鎖した"));
+});

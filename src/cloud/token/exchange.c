@@ -2,6 +2,7 @@
 #include "cloud/token/mint.h"
 
 #include "base/arena.h"
+#include "base/catalog.h"
 #include "cloud/call/call.h"
 #include "cloud/token/jwt.h"
 #include "net/retry.h"
@@ -85,7 +86,7 @@ static bool blame_clock(const struct http_reply *r, struct err *e)
     err_set(e, ERR_AUTH,
             "this machine's clock is %ld minutes %s, so Google refuses what it signs: set it "
             "(`timedatectl set-ntp true`)",
-            labs(skew) / 60, skew > 0 ? "ahead" : "behind");
+            labs(skew) / 60, skew > 0 ? _("ahead") : _("behind"));
     return true;
 }
 

@@ -28,9 +28,11 @@ static void add_causes_of_closed(struct finding *f)
           _("The card is of a kind that Google does not take: prepaid, virtual, or a debit card with its own "
             "second "
             "factor"),
-          _("It was accepted once and stopped at the first charge or verification. A card without a printed "
-            "number is "
-            "fine where a real credit account is behind it; for the photo take the statement"));
+          _("\"Payment method\" shows which card it is, and Google's page of accepted payment methods the "
+            "kinds. A card without a "
+            "printed number is not named there: with a real credit account behind it it should do, and the "
+            "statement in "
+            "place of its photo"));
     maybe(f, _("The account is paid by invoice"), _("Only sales or Cloud Billing Support reopen those"));
     maybe(f, _("You are no administrator of the account"),
           _("The button is missing for you alone: it needs roles/billing.admin on the account"));
@@ -38,11 +40,10 @@ static void add_causes_of_closed(struct finding *f)
 
 static const char *what_happens(void)
 {
-    return _("Nothing runs, and even reading a bucket fails. The data is still there at first, but Google "
-             "deletes what "
-             "has been unpaid for long, and does not say exactly when: act within days. A closed payments "
-             "profile can "
-             "be reopened for 30 days only.");
+    return _("Nothing runs, and even reading a bucket fails. The data is still there at first, but what "
+             "stays unpaid for long "
+             "may be lost, and no day is named: act within days. A closed payments profile can be reopened "
+             "for 30 days only.");
 }
 
 /* An open account that the caller may see, to link instead; "" when there is none. */

@@ -167,9 +167,11 @@ void unseen(const struct patient *p, const char *question, const struct answer *
         skip(p, question, a->reason);
         return;
     }
-    struct finding *f = find(p, "unexplained", SEVERITY_WARNING, CERTAINTY_UNKNOWN,
-                             say(p, "An answer that Ferry does not know (%s); these are its own words.",
-                                 text_at(a->whole, "request")));
+    const char *request = text_at(a->whole, "request");
+    const char *asked = verbatim(p, "%.*s", (int)strcspn(request, "?"), request);
+    struct finding *f =
+        find(p, "unexplained", SEVERITY_WARNING, CERTAINTY_UNKNOWN,
+             say(p, "An answer that Ferry does not know (%s); these are its own words.", asked));
     f->why = _("What it is about could not be looked at, and what is behind it may fail, too.");
     f->next = _("Search for these words, or show them to Google's support.");
     f->reason = a->reason;
