@@ -28,10 +28,10 @@ static bool is_wide(utf8proc_int32_t c)
 /* JIS X 4051: characters that no line begins with. */
 static bool holds_on(utf8proc_int32_t c)
 {
-    static const utf8proc_int32_t closing[] = {0x3001, 0x3002, 0xff0c, 0xff0e, 0x300d, 0x300f, 0xff09,
-                                               0x3011, 0xff1a, 0x30fc, 0x3063, 0x30c3, 0x3083, 0x3085,
-                                               0x3087, 0x30e3, 0x30e5, 0x30e7, 0xff01, 0xff1f, 0x30fb,
-                                               ')',    ',',    '.',    ';',    ':'};
+    static const utf8proc_int32_t closing[] = {
+        0x3001, 0x3002, 0xff0c, 0xff0e, 0x300d, 0x300f, 0xff09, 0x3011, 0xff1a, 0x30fc, 0x3063, 0x30c3,
+        0x3083, 0x3085, 0x3087, 0x30e3, 0x30e5, 0x30e7, 0xff01, 0x30a1, 0x30a3, 0x30a5, 0x30a7, 0x30a9,
+        0x3041, 0x3043, 0x3045, 0x3047, 0x3049, 0xff1f, 0x30fb, ')',    ',',    '.',    ';',    ':'};
     for (size_t i = 0; i < sizeof closing / sizeof *closing; i++)
         if (closing[i] == c)
             return true;

@@ -188,6 +188,23 @@ test("a remedy that is refused is told, and what was wrong still is", async () =
   assert.equal(code, 3);
 });
 
+test("without a name the only service is looked at", async () => {
+  answers = recordOf("service-keeps-one-warm").answers;
+  unknown = [];
+  const { code, out } = await run(["doctor", "--json"]);
+  const said = JSON.parse(out);
+  assert.equal(said.subject.service, "demo");
+  assert.deepEqual(said.findings.filter((f) => f.severity !== "fine").map((f) => f.id), ["service-min-instances"]);
+  assert.equal(code, 3);
+});
+
+test("of two services neither is taken without a name", async () => {
+  answers = recordOf("left-another-service-kept-warm").answers;
+  unknown = [];
+  const { out } = await run(["doctor", "--json"]);
+  assert.equal(JSON.parse(out).subject.service, undefined);
+});
+
 test("in Japanese the same is found", async () => {
   const name = "billing-account-is-closed-or-suspended";
   answers = recordOf(name).answers;

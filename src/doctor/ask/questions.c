@@ -71,11 +71,20 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* When nothing was named and there is one service, it is that one which it is about. */
+static void learn_only_service(json_t *subject, const json_t *items)
+{
+    bool named = *text_of(subject, "service") || *text_of(subject, "bucket") || *text_of(subject, "repo");
+    if (!named && json_array_size(items) == 1)
+        set(subject, "service", text_of(json_object_get(json_array_get(items, 0), "metadata"), "name"));
+}
+
 /* Knative's list: where the service is, unless that was told. */
 static void learn_services(json_t *subject, const json_t *body)
 {
     size_t i;
     json_t *item;
+    learn_only_service(subject, json_object_get(body, "items"));
     json_array_foreach(json_object_get(body, "items"), i, item)
     {
         const json_t *meta = json_object_get(item, "metadata");
