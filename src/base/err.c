@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include "base/catalog.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ bool err_set(struct err *e, enum err_kind kind, const char *format, ...)
     e->kind = kind;
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(e->text, sizeof e->text, format, args);
+    int n = vsnprintf(e->text, sizeof e->text, tr(format), args);
     va_end(args);
     tidy(e->text, sizeof e->text, n);
     return false;
@@ -45,7 +46,7 @@ bool err_wrap(struct err *e, const char *format, ...)
     memcpy(old, e->text, sizeof old);
     va_list args;
     va_start(args, format);
-    vsnprintf(where, sizeof where, format, args);
+    vsnprintf(where, sizeof where, tr(format), args);
     va_end(args);
     int n = snprintf(e->text, sizeof e->text, "%s: %s", where, old);
     tidy(e->text, sizeof e->text, n);
@@ -60,7 +61,7 @@ bool err_errno(struct err *e, const char *format, ...)
     e->kind = number == ENOENT ? ERR_NOT_FOUND : number == ENOMEM ? ERR_MEMORY : ERR_IO;
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(e->text, sizeof e->text, format, args);
+    int n = vsnprintf(e->text, sizeof e->text, tr(format), args);
     va_end(args);
     if (n >= 0 && n < (int)sizeof e->text)
         n += snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(number));

@@ -3,8 +3,9 @@
  * A function that can fail returns bool (or a pointer) and takes `struct err *` last. The lower layer
  * states the fact with err_set, callers say where with err_wrap, one place (cmd/main.c, or the HTTP reply)
  * prints it: "model-00002-of-00003.safetensors: tensor lm_head.weight: ends 16 bytes past the file".
- * The kind decides exit codes, HTTP status and retry; nobody compares message text.
- * No allocation, no locking; an err belongs to one thread at a time. */
+ * The kind decides exit codes, HTTP status and retry; nobody compares message text, which is in the language
+ * of who reads it: formats are looked up in the catalog (catalog.h). No allocation, no locking; an err
+ * belongs to one thread at a time. */
 #ifndef FERRY_BASE_ERR_H
 #define FERRY_BASE_ERR_H
 
@@ -24,6 +25,7 @@ enum err_kind {
     ERR_AUTH,        /* credentials missing or refused */
     ERR_CANCELLED,   /* the one who asked went away */
     ERR_UNCONFIRMED, /* would delete or replace something, and nobody has said yes: exit 4 */
+    ERR_FINDINGS,    /* it was looked, and something is wrong: exit 3 */
 };
 
 struct err {

@@ -1,15 +1,12 @@
 /* explain.c: answers of Google's APIs that are not 2xx, in a person's words. */
+#include "base/catalog.h"
 #include "cloud/cloud.h"
 #include "cloud/explain/advice.h"
+#include "cloud/problem.h"
 #include "cloud/storage/xml.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* What the body says. */
-struct problem {
-    char message[600], reason[120], service[120]; /* service: the API that is not enabled */
-};
 
 /* One line: Cloud Run's messages have paragraphs. */
 static void keep(char *out, size_t room, const char *text)
@@ -28,7 +25,7 @@ static const char *text_of(const json_t *object, const char *name)
 }
 
 /* BadRequest and PreconditionFailure: what exactly is wrong, behind what the message says in general. */
-static void read_violations(const json_t *violations, struct problem *p)
+static void read_violations(const json_t *violations, struct cloud_problem *p)
 {
     const json_t *first = json_array_get(violations, 0);
     const char *description = text_of(first, "description");
@@ -40,7 +37,7 @@ static void read_violations(const json_t *violations, struct problem *p)
         snprintf(p->message + n, sizeof p->message - n, " %.200s", description);
 }
 
-static void read_details(const json_t *details, struct problem *p)
+static void read_details(const json_t *details, struct cloud_problem *p)
 {
     for (size_t i = 0; i < json_array_size(details); i++) {
         const json_t *item = json_array_get(details, i);
@@ -52,7 +49,7 @@ static void read_details(const json_t *details, struct problem *p)
 }
 
 /* {"message","status","errors":[{"reason"}],"details":[{"reason","metadata":{"service"}}]} */
-static void read_error(const json_t *error, struct problem *p)
+static void read_error(const json_t *error, struct cloud_problem *p)
 {
     const json_t *errors = json_object_get(error, "errors");
     keep(p->message, sizeof p->message, text_of(error, "message"));
@@ -65,7 +62,7 @@ static void read_error(const json_t *error, struct problem *p)
 }
 
 /* {"error":{…}}, and what the token endpoint says: {"error":"invalid_grant","error_description":"…"}. */
-static bool read_json(const char *text, struct problem *p)
+static bool read_json(const char *text, struct cloud_problem *p)
 {
     json_t *body = json_loads(text, 0, NULL), *error = json_object_get(body, "error");
     read_error(error, p);
@@ -78,7 +75,7 @@ static bool read_json(const char *text, struct problem *p)
 
 static bool take_element(void *arg, int depth, const char *name, const char *text, struct err *e)
 {
-    struct problem *p = arg;
+    struct cloud_problem *p = arg;
     (void)e;
     if (depth == 1 && strcmp(name, "Code") == 0)
         keep(p->reason, sizeof p->reason, text);
@@ -91,8 +88,9 @@ static bool take_element(void *arg, int depth, const char *name, const char *tex
     return true;
 }
 
-static void read_problem(const char *text, struct problem *p)
+void cloud_problem_read(const char *text, struct cloud_problem *p)
 {
+    *p = (struct cloud_problem){0};
     struct err broken; /* a body cut at its 4096th byte has told its code and message by then */
     if (read_json(text, p))
         return;
@@ -102,17 +100,17 @@ static void read_problem(const char *text, struct problem *p)
         keep(p->message, sizeof p->message, text);
 }
 
-static bool is_disabled_api(const struct problem *p)
+bool cloud_problem_is_disabled_api(const struct cloud_problem *p)
 {
     return strcmp(p->reason, "SERVICE_DISABLED") == 0 || strcmp(p->reason, "accessNotConfigured") == 0 ||
            strstr(p->message, "has not been used in project");
 }
 
-static void advise(int status, const struct problem *p, char *out, size_t room)
+static void advise(int status, const struct cloud_problem *p, char *out, size_t room)
 {
-    if (is_disabled_api(p)) {
+    if (cloud_problem_is_disabled_api(p)) {
         bool named = p->service[0] != 0;
-        snprintf(out, room, "enable the API: `gcloud services enable %s`",
+        snprintf(out, room, _("enable the API: `gcloud services enable %s`"),
                  named ? p->service : "NAME.googleapis.com");
         return;
     }
@@ -121,12 +119,12 @@ static void advise(int status, const struct problem *p, char *out, size_t room)
 
 /* Bytes that changed on the way: the XML API's code, and the JSON API's words (its reason is only "invalid").
  */
-static bool is_bad_digest(const struct problem *p)
+static bool is_bad_digest(const struct cloud_problem *p)
 {
     return strcmp(p->reason, "BadDigest") == 0 || strstr(p->message, "match calculated CRC32C");
 }
 
-static enum err_kind kind_of(int status, const struct problem *p)
+static enum err_kind kind_of(int status, const struct cloud_problem *p)
 {
     bool rate = strcasestr(p->reason, "rateLimitExceeded") || strcmp(p->reason, "RATE_LIMIT_EXCEEDED") == 0;
     switch (status) {
@@ -151,16 +149,16 @@ static enum err_kind kind_of(int status, const struct problem *p)
 
 bool cloud_explain(const struct http_reply *r, struct err *e)
 {
-    struct problem p = {0};
+    struct cloud_problem p = {0};
     char advice[400] = "", wait[60] = "";
 
-    read_problem(r->problem, &p);
+    cloud_problem_read(r->problem, &p);
     advise(r->status, &p, advice, sizeof advice);
     if (r->retry_after_seconds)
-        snprintf(wait, sizeof wait, " (it asks to wait %d s)", r->retry_after_seconds);
-    const char *said = p.message[0] ? p.message : p.reason[0] ? p.reason : "no reason given";
+        snprintf(wait, sizeof wait, _(" (it asks to wait %d s)"), r->retry_after_seconds);
+    const char *said = p.message[0] ? p.message : p.reason[0] ? p.reason : _("no reason given");
     if (r->status >= 300 && r->status < 400)
-        said = "a redirect, which this API never answers; is the endpoint right?";
+        said = _("a redirect, which this API never answers; is the endpoint right?");
     return err_set(e, kind_of(r->status, &p), "HTTP %d: %s%s%s%s", r->status, said, advice[0] ? "; " : "",
                    advice, wait);
 }
@@ -176,12 +174,12 @@ static int http_status(json_int_t code)
 
 bool cloud_explain_status(const json_t *status, struct err *e)
 {
-    struct problem p = {0};
+    struct cloud_problem p = {0};
     char advice[400] = "";
     int http = http_status(json_integer_value(json_object_get(status, "code")));
 
     read_error(status, &p);
     advise(http, &p, advice, sizeof advice);
-    return err_set(e, kind_of(http, &p), "%s%s%s", p.message[0] ? p.message : "no reason given",
+    return err_set(e, kind_of(http, &p), "%s%s%s", p.message[0] ? p.message : _("no reason given"),
                    advice[0] ? "; " : "", advice);
 }

@@ -219,6 +219,31 @@ static bool get_listing(struct hub *h, char url[LINK_ROOM], struct body *b, stru
     return err_set(e, ERR_CORRUPT, "the hub redirects more than %d times", MAX_HOPS);
 }
 
+bool hub_get(struct hub *h, const char *path, http_data_fn take, void *arg, struct http_reply *r,
+             const char **token_origin, struct err *e)
+{
+    char url[LINK_ROOM];
+    *token_origin = h->token_origin;
+    if (!check_online(h, e))
+        return false;
+    if (snprintf(url, sizeof url, "%s%s", h->endpoint, path) >= (int)sizeof url)
+        return err_set(e, ERR_USAGE, "the path is too long");
+    for (int hop = 0; hop <= MAX_HOPS; hop++) {
+        struct http_request q = {.method = "GET",
+                                 .url = url,
+                                 .accept = "application/json",
+                                 .bearer = bearer_for(h, url),
+                                 .stall_seconds = ASK_STALL_SECONDS,
+                                 .on_data = take,
+                                 .arg = arg};
+        if (!http_send(h->http, &q, r, e))
+            return false;
+        if (!is_redirect(r) || !follow(h, r, url))
+            return true;
+    }
+    return err_set(e, ERR_CORRUPT, "the hub redirects more than %d times", MAX_HOPS);
+}
+
 static bool open_repo(struct hub *h, const char *repo, const char *revision, struct arena *a,
                       struct hub_repo *out, struct err *e)
 {

@@ -48,6 +48,11 @@ bool hub_open(struct hub *h, const char *repo, const char *revision, struct aren
 bool hub_read(struct hub *h, const struct hub_repo *r, const struct hub_file *f, uint64_t offset, size_t size,
               void *into, const volatile sig_atomic_t *stop, struct err *e);
 
+/* GET of a path ("/api/whoami-v2"), followed while it stays at the endpoint. True: an answer came, of
+ * whatever status. token_origin: where the token that went along is from; NULL: none did. */
+bool hub_get(struct hub *h, const char *path, http_data_fn take, void *arg, struct http_reply *r,
+             const char **token_origin, struct err *e);
+
 /* The listing's JSON (?blobs=True) alone, for tests and fuzzing. */
 bool hub_parse(const char *text, size_t size, struct arena *a, struct hub_repo *out, struct err *e);
 

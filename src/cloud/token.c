@@ -26,9 +26,10 @@ struct token_source {
 
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t renewed;
-    bool renewing;     /* one thread asks; the others wait for what it hears */
-    unsigned renewals; /* ended so far, well or badly */
-    struct err failed; /* of the last one; ERR_NONE: it went well */
+    bool renewing;                /* one thread asks; the others wait for what it hears */
+    unsigned renewals;            /* ended so far, well or badly */
+    struct err failed;            /* of the last one; ERR_NONE: it went well */
+    struct token_refusal refusal; /* of the last one */
     char token[TOKEN_MAX_BYTES];
     bool stale;       /* refused, or there is none yet */
     int64_t renew_at; /* boottime seconds; INT64_MAX: never by itself */
@@ -272,6 +273,7 @@ static void renew_locked(struct token_source *s)
     s->renewing = false;
     s->renewals++;
     s->failed = failed;
+    s->refusal = m.refusal;
     if (ok) {
         s->failed.kind = ERR_NONE;
         memcpy(s->token, m.token, sizeof s->token);
@@ -306,6 +308,13 @@ bool token_get(struct token_source *s, char out[TOKEN_MAX_BYTES], struct err *e)
         *e = s->failed;
     pthread_mutex_unlock(&s->mutex);
     return ok;
+}
+
+void token_refusal_get(struct token_source *s, struct token_refusal *out)
+{
+    pthread_mutex_lock(&s->mutex);
+    *out = s->refusal;
+    pthread_mutex_unlock(&s->mutex);
 }
 
 bool token_refused(struct token_source *s, const char *token)

@@ -40,6 +40,13 @@ bool token_get(struct token_source *s, char out[TOKEN_MAX_BYTES], struct err *e)
  * when asking anew cannot help (a fixed FERRY_ACCESS_TOKEN). */
 bool token_refused(struct token_source *s, const char *token);
 
+/* How the token endpoint refused the last renewal (RFC 6749, section 5.2): "invalid_grant", and what Google
+ * adds to it, "invalid_rapt". Each "" when it has not. */
+struct token_refusal {
+    char error[40], subtype[40];
+};
+void token_refusal_get(struct token_source *s, struct token_refusal *out);
+
 /* A new ID token (RFC 7519) for that audience from the same source, for identity.h. FERRY_IDENTITY_TOKEN
  * wins; a user's login gives one for its own client, which Cloud Run takes from gcloud's client
  * (print-identity-token, where gcloud is there; that it takes those of other clients is not documented).

@@ -1,10 +1,10 @@
 /* bucket.c: `ferry bucket create|show|fix`. */
 #include "cloud/storage.h"
-#include "cmd/bucket_plan.h"
 #include "cmd/commands.h"
 #include "cmd/confirm.h"
 #include "cmd/copying.h"
 #include "cmd/terminal.h"
+#include "doctor/bucket_plan.h"
 #include "store/store.h"
 
 #include <stdlib.h>

@@ -21,6 +21,7 @@ static const struct {
     {0, "it worked"},
     {1, "it failed; one line on stderr says why and what to do"},
     {2, "it was asked for something that makes no sense: an unknown option, a bad value"},
+    {3, "`ferry doctor` has found something that is wrong"},
     {4, "it would delete or replace something and nobody said yes; --yes says it beforehand"},
 };
 

@@ -1,4 +1,5 @@
 /* main.c: finds the command, runs it, and is the one place that prints an error and picks the exit code. */
+#include "base/catalog.h"
 #include "cmd/commands.h"
 #include "cmd/interrupt.h"
 #include "cmd/terminal.h"
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNCONFIRMED = 4 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_FINDINGS = 3, EXIT_UNCONFIRMED = 4 };
 
 static bool print_version(void)
 {
@@ -30,10 +31,32 @@ static bool run(int argc, char **argv, struct err *e)
     return c && (c->run(c, argv + 2, argc - 2, e) || err_wrap(e, "%s", c->name));
 }
 
+/* A service speaks English wherever it runs: its log and its answers are read by programs. */
+static void choose_language(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "serve") != 0)
+        catalog_use(catalog_asked());
+}
+
+static int exit_code(enum err_kind kind)
+{
+    switch (kind) {
+    case ERR_USAGE:
+        return EXIT_USAGE;
+    case ERR_FINDINGS:
+        return EXIT_FINDINGS;
+    case ERR_UNCONFIRMED:
+        return EXIT_UNCONFIRMED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is told like a full disk */
+    choose_language(argc, argv);
     bool ok = run(argc, argv, &e);
 
     if (ok && (fflush(stdout) != 0 || ferror(stdout)))
@@ -45,5 +68,5 @@ int main(int argc, char **argv)
             terminal_style(STDERR_FILENO, STYLE_PLAIN), e.text);
     if (e.kind == ERR_CANCELLED)
         interrupt_die();
-    return e.kind == ERR_USAGE ? EXIT_USAGE : e.kind == ERR_UNCONFIRMED ? EXIT_UNCONFIRMED : EXIT_FAILED;
+    return exit_code(e.kind);
 }

@@ -1,5 +1,7 @@
 #include "cmd/option.h"
 
+#include "base/catalog.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +49,7 @@ static bool parse_number(const struct option *o, struct value v, double *number,
     if (end != v.text && *end == 0 && errno == 0 && *number >= o->min && *number <= o->max)
         return true;
     return err_set(e, ERR_USAGE, "%s: \"%s\", expected a %s from %.10g to %.10g", v.source, v.text,
-                   whole ? "whole number" : "number", o->min, o->max);
+                   whole ? _("whole number") : _("number"), o->min, o->max);
 }
 
 static bool append(struct value v, struct text_list *list, struct err *e)

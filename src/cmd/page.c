@@ -1,14 +1,17 @@
 #include "cmd/page.h"
 
+#include "base/catalog.h"
+
 extern const char page_style[]; /* page.css */
 
 void page_begin(const char *title, const char *where, FILE *out)
 {
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-          "'unsafe-inline'\">\n<title>",
-          out);
+    fprintf(out,
+            "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+            "'unsafe-inline'\">\n<title>",
+            catalog_language());
     report_html_text(title, out);
     fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", page_style);
     report_html_text(title, out);
@@ -51,9 +54,9 @@ void page_section_end(const struct report_section *s, FILE *out)
 
 void page_end(FILE *out)
 {
-    fputs("<footer>Written by ferry " FERRY_VERSION
-          ". This page loads nothing from anywhere.</footer>\n</main>\n</body>\n</html>\n",
-          out);
+    fputs("<footer>", out);
+    fprintf(out, _("Written by ferry %s. This page loads nothing from anywhere."), FERRY_VERSION);
+    fputs("</footer>\n</main>\n</body>\n</html>\n", out);
 }
 
 void page_legend(FILE *out, const char *const *names, const char *const *classes, int count)
@@ -61,7 +64,7 @@ void page_legend(FILE *out, const char *const *names, const char *const *classes
     fputs("<p class=\"legend\">", out);
     for (int i = 0; i < count; i++) {
         fprintf(out, "<span><i class=\"%s\"></i>", classes[i]);
-        report_html_text(names[i], out);
+        report_html_text(tr(names[i]), out);
         fputs("</span>", out);
     }
     fputs("</p>\n", out);

@@ -1,5 +1,6 @@
 #include "cmd/plan_charts.h"
 
+#include "base/catalog.h"
 #include "cmd/page.h"
 #include "cmd/svg.h"
 
@@ -60,11 +61,12 @@ static void option_bar(struct report *r, FILE *out, const struct axis *x, double
 {
     const struct plan_memory *m = &o->memory;
     const struct piece pieces[] = {
-        {"s1", "weights", m->weights},
-        {"s2", "KV cache", m->kv},
-        {"s3", "scratch, recordings, fetching, program", m->scratch + m->requests + m->window + m->process},
+        {"s1", _("weights"), m->weights},
+        {"s2", _("KV cache"), m->kv},
+        {"s3", _("scratch, recordings, fetching, program"),
+         m->scratch + m->requests + m->window + m->process},
     };
-    bar(r, out, x, y, o->encoded.name, pieces, 3, say_gib(r, o->memory_bytes));
+    bar(r, out, x, y, tr(o->encoded.name), pieces, 3, say_gib(r, o->memory_bytes));
 }
 
 static int drawn_options(const struct plan *p, const struct plan_option *list[PLAN_ENCODINGS])
@@ -81,8 +83,8 @@ static int drawn_options(const struct plan *p, const struct plan_option *list[PL
 
 void chart_memory(struct report *r, const struct plan_view *v, FILE *out)
 {
-    static const char *const names[] = {"weights", "KV cache", "everything else",
-                                        "the same weights as a file in /tmp"};
+    static const char *const names[] = {N_("weights"), N_("KV cache"), N_("everything else"),
+                                        N_("the same weights as a file in /tmp")};
     static const char *const classes[] = {"s1", "s2", "s3", "bad"};
     const struct plan *p = v->plan;
     const struct plan_option *list[PLAN_ENCODINGS];
@@ -92,21 +94,22 @@ void chart_memory(struct report *r, const struct plan_view *v, FILE *out)
     double top = 24, bottom = top + BAR_STEP * (n + 1), limit = axis_at(&x, RUN_MOST_GIB);
     fputs("<figure>\n", out);
     page_legend(out, names, classes, 4);
-    svg_begin(out, WIDTH, (int)bottom + 26, "Memory that each encoding needs, beside Cloud Run's most");
+    svg_begin(out, WIDTH, (int)bottom + 26, _("Memory that each encoding needs, beside Cloud Run's most"));
     grid(r, out, &x, top - 8, bottom, " GiB");
     for (int i = 0; i < n; i++)
         option_bar(r, out, &x, top + BAR_STEP * i, list[i]);
-    const struct piece copies[] = {{"bad", "a copy in /tmp", p->model.census.file_bytes},
-                                   {"s1", "weights", p->model.census.file_bytes}};
-    bar(r, out, &x, top + BAR_STEP * n, "/tmp, then load", copies, 2,
+    const struct piece copies[] = {{"bad", _("a copy in /tmp"), p->model.census.file_bytes},
+                                   {"s1", _("weights"), p->model.census.file_bytes}};
+    bar(r, out, &x, top + BAR_STEP * n, _("/tmp, then load"), copies, 2,
         report_text(r, "%s, and more", say_gib(r, p->tmp_then_load)));
     svg_line(out, limit, top - 8, limit, bottom, "limit");
     svg_text(out, limit - 6, top - 12, "tick", "end",
              report_text(r, "Cloud Run's most: %d GiB", RUN_MOST_GIB));
     svg_end(out);
-    page_caption(out, "Memory of one instance. Files written on Cloud Run are memory: a copy in /tmp counts "
-                      "beside the weights "
-                      "that are loaded from it.");
+    page_caption(out,
+                 _("Memory of one instance. Files written on Cloud Run are memory: a copy in /tmp counts "
+                   "beside the weights "
+                   "that are loaded from it."));
 }
 
 /* --- cold start ---
@@ -143,8 +146,8 @@ static void lane(struct report *r, FILE *out, const struct axis *x, double y, co
 
 void chart_cold_start(struct report *r, const struct plan_view *v, FILE *out)
 {
-    static const char *const names[] = {"start", "weights arrive, and compute as they come", "the answer",
-                                        "first token if it loaded first"};
+    static const char *const names[] = {N_("start"), N_("weights arrive, and compute as they come"),
+                                        N_("the answer"), N_("first token if it loaded first")};
     static const char *const classes[] = {"s3", "s1", "s2", "other"};
     const struct plan_option *o = v->plan->chosen;
     const struct cold_start *c = &o->cold;
@@ -160,15 +163,15 @@ void chart_cold_start(struct report *r, const struct plan_view *v, FILE *out)
     double top = 14, step = 62, bottom = top + step * n - 6;
     fputs("<figure>\n", out);
     page_legend(out, names, classes, isnan(c->first_token.most) ? 2 : 4);
-    svg_begin(out, WIDTH, (int)bottom + 26, "What happens from the first request to its answer");
+    svg_begin(out, WIDTH, (int)bottom + 26, _("What happens from the first request to its answer"));
     grid(r, out, &x, top - 8, bottom, " s");
     for (int i = 0; i < n; i++)
         lane(r, out, &x, top + step * i, &lanes[i]);
     svg_end(out);
-    page_caption(
-        out,
-        "From no instance to an answer, at both ends of what is likely: nothing waits for the last byte, the "
-        "first token follows the layers as they arrive.");
+    page_caption(out,
+                 _("From no instance to an answer, at both ends of what is likely: nothing waits for the "
+                   "last byte, the "
+                   "first token follows the layers as they arrive."));
 }
 
 /* --- costs ---
@@ -239,7 +242,7 @@ static void cost_axes(const struct cost_chart *c)
             svg_text(c->out, at, COST_BOTTOM + 20, "tick", "middle", say_count(c->r, ticks[i]));
     }
     svg_text(c->out, COST_RIGHT, COST_BOTTOM + 20, "tick", "end", say_count(c->r, c->x.to));
-    svg_text(c->out, COST_RIGHT, COST_BOTTOM + 38, "tick", "end", "requests a day");
+    svg_text(c->out, COST_RIGHT, COST_BOTTOM + 38, "tick", "end", _("requests a day"));
 }
 
 /* A line's name at its end, and where it must stand not to cover another. */
@@ -296,7 +299,7 @@ static void cost_columns(const struct cost_chart *c)
         double requests = c->x.from * pow(c->x.to / c->x.from, (i + 0.5) / COLUMNS);
         const char *text = report_text(c->r, "%s requests a day", say_count(c->r, requests));
         for (int w = 0; w < COST_WAYS; w++)
-            text = report_text(c->r, "%s; %s %s", text, plan_way_names[w],
+            text = report_text(c->r, "%s; %s %s", text, tr(plan_way_names[w]),
                                say_usd_span(c->r, m, way_at(c, (enum cost_way)w, requests)));
         svg_rect(c->out, COST_LEFT + i * width, COST_TOP, width, COST_BOTTOM - COST_TOP, "hover", text);
     }
@@ -314,8 +317,8 @@ static void cost_lines(const struct cost_chart *c)
         if (isnan(end))
             continue;
         curve(c, (enum cost_way)w, classes[w]);
-        labels[count++] =
-            (struct label){plan_way_names[w], report_text(c->r, "label %s", classes[w]), axis_at(&c->y, end)};
+        labels[count++] = (struct label){tr(plan_way_names[w]), report_text(c->r, "label %s", classes[w]),
+                                         axis_at(&c->y, end)};
     }
     if (!isnan(vm)) {
         svg_line(c->out, COST_LEFT, axis_at(&c->y, vm), COST_RIGHT, axis_at(&c->y, vm), "line c5");
@@ -337,7 +340,7 @@ void chart_costs(struct report *r, const struct plan_view *v, FILE *out)
     struct cost_chart c = {
         r, v, out, {1, to, COST_LEFT, COST_RIGHT, true}, {0, always * 1.25, COST_BOTTOM, COST_TOP, false}};
     fputs("<figure>\n", out);
-    svg_begin(out, WIDTH, COST_HEIGHT, "What a month costs, by requests a day");
+    svg_begin(out, WIDTH, COST_HEIGHT, _("What a month costs, by requests a day"));
     cost_axes(&c);
     cost_lines(&c);
     if (p->question.requests_per_day >= 1 && p->question.requests_per_day <= to) {
@@ -346,8 +349,8 @@ void chart_costs(struct report *r, const struct plan_view *v, FILE *out)
         svg_text(out, at + 6, COST_TOP + 10, "tick", "start",
                  report_text(r, "asked: %s a day", say_count(r, p->question.requests_per_day)));
     }
-    even_dot(&c, p->even_machine, machine_at(&c), "a VM");
-    even_dot(&c, p->even_on, always, "an instance that is always on");
+    even_dot(&c, p->even_machine, machine_at(&c), _("a VM"));
+    even_dot(&c, p->even_on, always, _("an instance that is always on"));
     cost_columns(&c);
     svg_end(out);
     page_caption(

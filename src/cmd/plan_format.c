@@ -1,18 +1,19 @@
 #include "cmd/plan_format.h"
 
+#include "base/catalog.h"
 #include "cmd/human.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char unknown[] = "unknown", dash[] = "\u2013";
+static const char unknown[] = N_("unknown"), dash[] = "\u2013";
 
 /* Whole numbers with commas. */
 const char *say_count(struct report *r, double n)
 {
     char digits[40], out[60];
     if (isnan(n))
-        return unknown;
+        return tr(unknown);
     snprintf(digits, sizeof digits, "%.0f", n < 1e18 ? n : 1e18);
     size_t length = strlen(digits), to = 0;
     for (size_t i = 0; i < length; i++) {
@@ -60,7 +61,7 @@ static const char *two_ends(struct report *r, const char *least, const char *mos
 const char *say_number_span(struct report *r, struct span n)
 {
     if (!span_known(n))
-        return unknown;
+        return tr(unknown);
     return two_ends(r, three_digits(r, n.least), three_digits(r, n.most), "");
 }
 
@@ -81,13 +82,13 @@ static const char *sign(const struct money *m)
 
 const char *say_usd(struct report *r, const struct money *m, double usd)
 {
-    return isnan(usd) ? unknown : report_text(r, "%s%s", sign(m), amount(r, m, usd));
+    return isnan(usd) ? tr(unknown) : report_text(r, "%s%s", sign(m), amount(r, m, usd));
 }
 
 const char *say_usd_span(struct report *r, const struct money *m, struct span usd)
 {
     if (!span_known(usd))
-        return unknown;
+        return tr(unknown);
     return report_text(r, "%s%s", sign(m), two_ends(r, amount(r, m, usd.least), amount(r, m, usd.most), ""));
 }
 
@@ -125,7 +126,7 @@ const char *say_seconds(struct report *r, double seconds)
 const char *say_seconds_span(struct report *r, struct span s)
 {
     if (!span_known(s))
-        return unknown;
+        return tr(unknown);
     const struct time_unit *most = unit_of(s.most), *least = unit_of(s.least);
     if (most == least)
         return report_text(r, "%s %s", two_ends(r, in_unit(r, s.least, most), in_unit(r, s.most, most), ""),
@@ -152,9 +153,9 @@ const char *say_rate(struct report *r, double bytes_per_second)
 const char *say_from_span(struct report *r, struct span requests)
 {
     if (!span_known(requests))
-        return unknown;
+        return tr(unknown);
     if (isinf(requests.least))
-        return "never";
+        return _("never");
     if (isinf(requests.most))
         return report_text(r, "%s%snever", say_count(r, requests.least), dash);
     return two_ends(r, say_count(r, requests.least), say_count(r, requests.most), "");

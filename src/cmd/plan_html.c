@@ -3,6 +3,7 @@
 #include "cmd/plan_charts.h"
 #include "cmd/plan_command.h"
 
+#include "base/catalog.h"
 #include <string.h>
 
 static const struct {
@@ -23,8 +24,8 @@ static void tiles(struct report *r, const struct plan_view *v, FILE *out)
               o->shape.vcpu ? report_text(r, "of memory: %d vCPU, %d GiB", o->shape.vcpu, o->shape.gib)
                             : report_text(r, "of memory: does not fit, %s", plan_limit_text(r, p)),
               out);
-    page_tile(say_seconds_span(r, o->cold.first_token), "from nothing to the first token", out);
-    page_tile(say_number_span(r, span_divides(1, o->answer.token)), "tokens a second", out);
+    page_tile(say_seconds_span(r, o->cold.first_token), _("from nothing to the first token"), out);
+    page_tile(say_number_span(r, span_divides(1, o->answer.token)), _("tokens a second"), out);
     page_tile(say_usd_span(r, &v->money, o->month),
               report_text(r, "a month, %s requests a day", say_count(r, p->question.requests_per_day)), out);
     page_tiles_end(out);
@@ -41,7 +42,7 @@ static void section(struct report *r, const struct report_section *s, const stru
 
 void plan_html(struct report *r, const struct plan_view *v, FILE *out)
 {
-    page_begin(r->title, "What it needs and costs, before anything is paid", out);
+    page_begin(r->title, _("What it needs and costs, before anything is paid"), out);
     tiles(r, v, out);
     for (int i = 0; i < r->section_count; i++)
         section(r, &r->sections[i], v, out);

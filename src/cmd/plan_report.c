@@ -1,5 +1,6 @@
 #include "cmd/plan_report.h"
 
+#include "base/catalog.h"
 #include "cmd/human.h"
 
 #include <inttypes.h>
@@ -40,9 +41,9 @@ static const char *types_text(struct report *r, const struct census *c)
 static const char *what_it_does(const struct plan_model *m)
 {
     if (!m->runs)
-        return m->outline.type[0] ? m->outline.type : "unknown architecture";
-    return m->config.family == MODEL_QWEN2_AUDIO ? "qwen2_audio: audio and text in, text out"
-                                                 : "qwen2: text in, text out";
+        return m->outline.type[0] ? m->outline.type : _("unknown architecture");
+    return m->config.family == MODEL_QWEN2_AUDIO ? _("qwen2_audio: audio and text in, text out")
+                                                 : _("qwen2: text in, text out");
 }
 
 static const char *parameters_text(struct report *r, uint64_t n)
@@ -58,16 +59,16 @@ static void report_model(struct report *r, const struct plan_view *v)
     const struct census *c = &m->model.census;
     char size[HUMAN_TEXT], read[HUMAN_TEXT];
     struct report_section *s = report_section(r, "model", "Model", "|");
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "is",
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("is"),
                report_text(r, "%s; %s in %s tensors", what_it_does(&m->model),
                            parameters_text(r, c->parameters), say_count(r, (double)c->tensors)));
-    const char *files = m->model.from_config ? "no file of weights was read: as config.json describes it"
+    const char *files = m->model.from_config ? _("no file of weights was read: as config.json describes it")
                                              : report_text(r, "%s in %" PRIu64 " file%s, of that %s",
                                                            human_bytes(c->file_bytes, size), c->files,
                                                            human_plural(c->files), types_text(r, c));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "weights",
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("weights"),
                m->model.from_config ? report_text(r, "%s; %s", types_text(r, c), files) : files);
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "read for this",
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("read for this"),
                report_text(r, "%s of config and headers", human_bytes(m->bytes_read, read)));
     if (m->why_not)
         report_note(s, report_text(r,
@@ -105,16 +106,16 @@ static bool is_as_stored(const struct plan *p, const struct plan_option *o)
 
 static const char *recording_text(struct report *r, double seconds)
 {
-    return seconds > 0 ? report_text(r, "%s of audio", say_seconds(r, seconds)) : "no audio";
+    return seconds > 0 ? report_text(r, "%s of audio", say_seconds(r, seconds)) : _("no audio");
 }
 
 static void report_encodings(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
     const struct plan_question *q = &p->question;
-    struct report_section *s =
-        report_section(r, "encodings", "Does it fit, and how fast is it there",
-                       "encoding|>weights|>memory|on Cloud Run|>of it|>first token, cold|>tokens/s|>a month");
+    struct report_section *s = report_section(
+        r, "encodings", "Does it fit, and how fast is it there",
+        N_("encoding|>weights|>memory|on Cloud Run|>of it|>first token, cold|>tokens/s|>a month"));
     for (int i = 0; i < PLAN_ENCODINGS; i++) {
         const struct plan_option *o = &p->options[i];
         char size[HUMAN_TEXT];
@@ -125,7 +126,7 @@ static void report_encodings(struct report *r, const struct plan_view *v)
                    o == p->chosen ? REPORT_CHOSEN
                    : fits         ? REPORT_PLAIN
                                   : REPORT_BAD,
-                   encoding_why(r, o), o->encoded.name,
+                   encoding_why(r, o), tr(o->encoded.name),
                    report_text(r, "%s", human_bytes(o->encoded.file_bytes, size)),
                    say_gib(r, o->memory_bytes), shape_text(r, o->shape),
                    fits ? share_text(r, o->memory_bytes, &o->shape) : "",
@@ -140,7 +141,7 @@ static void report_encodings(struct report *r, const struct plan_view *v)
                             recording_text(r, q->audio_seconds), q->answer_tokens,
                             q->min_instances ? report_text(r, "%d instance%s kept", q->min_instances,
                                                            human_plural((uint64_t)q->min_instances))
-                                             : "nothing kept between them"));
+                                             : _("nothing kept between them")));
     if (p->model.census.encoded)
         report_note(s, "It is a pack already; another encoding is made of the model itself.");
 }
@@ -167,20 +168,20 @@ static void report_foreign_memory(struct report *r, const struct plan *p, struct
 {
     const struct plan_option *o = p->chosen;
     const struct model_outline *l = &p->model.outline;
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "weights", say_gib(r, o->memory.weights), "");
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("weights"), say_gib(r, o->memory.weights), "");
     if (l->plain_cache)
         REPORT_ROW(s, REPORT_PLAIN,
                    report_text(r,
                                "2 * %d layers * %d heads * %d * bytes of a value, as config.json says; "
                                "a server with its own way of keeping them may need less",
                                l->layers, l->kv_heads, l->head_dim),
-                   "KV cache", say_gib(r, o->memory.kv),
+                   _("KV cache"), say_gib(r, o->memory.kv),
                    report_text(r, "%d tokens, %d at a time, in %s", p->question.context, p->question.parallel,
                                plan_kv_names[p->question.kv]));
     else
-        REPORT_ROW(s, REPORT_QUIET, NULL, "KV cache", "unknown",
-                   "config.json does not say what each layer keeps");
-    REPORT_ROW(s, REPORT_QUIET, NULL, "the server itself", "unknown", "");
+        REPORT_ROW(s, REPORT_QUIET, NULL, _("KV cache"), _("unknown"),
+                   _("config.json does not say what each layer keeps"));
+    REPORT_ROW(s, REPORT_QUIET, NULL, _("the server itself"), _("unknown"), "");
 }
 
 static void report_own_memory(struct report *r, const struct plan *p, struct report_section *s)
@@ -188,10 +189,10 @@ static void report_own_memory(struct report *r, const struct plan *p, struct rep
     const struct plan_memory *m = &p->chosen->memory;
     const struct plan_question *q = &p->question;
     REPORT_ROW(s, REPORT_PLAIN,
-               "all files, headers and padding with them; read to where they are computed with", "weights",
-               say_gib(r, m->weights), "one copy, no file");
+               _("all files, headers and padding with them; read to where they are computed with"),
+               _("weights"), say_gib(r, m->weights), _("one copy, no file"));
     REPORT_ROW(
-        s, REPORT_PLAIN, kv_why(r, p), "KV cache", say_gib(r, m->kv),
+        s, REPORT_PLAIN, kv_why(r, p), _("KV cache"), say_gib(r, m->kv),
         report_text(r, "%d tokens, %d at a time, in %s", q->context, q->parallel, plan_kv_names[q->kv]));
     REPORT_ROW(
         s, REPORT_PLAIN,
@@ -199,30 +200,30 @@ static void report_own_memory(struct report *r, const struct plan *p, struct rep
                     "activations of 512 tokens or a window of 30 s, rooms of %d threads, logits, a prompt "
                     "of %d tokens computed while weights arrive; without bf16 products, which take less",
                     RUN_MOST_VCPU, q->context < PLAN_PASS_ARRIVING ? q->context : PLAN_PASS_ARRIVING),
-        "scratch", say_gib(r, m->scratch), "");
+        _("scratch"), say_gib(r, m->scratch), "");
     if (m->requests)
         REPORT_ROW(
             s, REPORT_PLAIN,
-            "a second of audio: 43 kB as base64, 32 kB decoded, 64 kB of samples, 51 kB of mel frames (128 "
-            "bins), and 25 tokens of features",
-            "recordings", say_gib(r, m->requests),
+            _("a second of audio: 43 kB as base64, 32 kB decoded, 64 kB of samples, 51 kB of mel frames (128 "
+              "bins), and 25 tokens of features"),
+            _("recordings"), say_gib(r, m->requests),
             report_text(r, "%s of audio each", say_seconds(r, q->audio_seconds)));
-    REPORT_ROW(s, REPORT_PLAIN, "two ranges of 8 MiB; 32 connections with 64 KiB each", "fetching",
+    REPORT_ROW(s, REPORT_PLAIN, _("two ranges of 8 MiB; 32 connections with 64 KiB each"), _("fetching"),
                say_gib(r, m->window), "");
-    REPORT_ROW(
-        s, REPORT_PLAIN,
-        "64 MiB; measured 2026-11-25: at most 33 MB beside weights and cache, with a vocabulary of 151,643; "
-        "and two tables of angles",
-        "program", say_gib(r, m->process), "");
+    REPORT_ROW(s, REPORT_PLAIN,
+               _("64 MiB; measured 2026-11-25: at most 33 MB beside weights and cache, with a vocabulary of "
+                 "151,643; "
+                 "and two tables of angles"),
+               _("program"), say_gib(r, m->process), "");
 }
 
 static const char *of_limit(struct report *r, uint64_t bytes)
 {
     return report_text(r, "of %d GiB: %s", RUN_MOST_GIB,
-                       gib(bytes) < RUN_MOST_GIB * 0.95 ? "fits"
+                       gib(bytes) < RUN_MOST_GIB * 0.95 ? _("fits")
                        : gib(bytes) < RUN_MOST_GIB
-                           ? "nothing left for the program, its activations and its cache"
-                           : "does not fit");
+                           ? _("nothing left for the program, its activations and its cache")
+                           : _("does not fit"));
 }
 
 /* Cloud Run's disk is Preview: at least 10 GiB, in some regions. Its price is the page's default region's. */
@@ -241,7 +242,7 @@ static void report_disk(struct report *r, const struct plan_view *v, struct repo
                     "memory for the weights alone; %.0f GiB of disk at %s an hour each (%s), for as long as "
                     "an instance is there; announced 2026-04-20, Preview",
                     disk, say_usd(r, &v->money, price->value), price->region),
-        "a copy on its disk, then a load", say_gib(r, p->model.census.file_bytes),
+        _("a copy on its disk, then a load"), say_gib(r, p->model.census.file_bytes),
         report_text(r, "and a disk of %.0f GiB (Preview), %s an hour", disk,
                     say_usd(r, &v->money, disk * price->value)));
 }
@@ -254,17 +255,17 @@ static void report_memory(struct report *r, const struct plan_view *v)
         report_own_memory(r, p, s);
     else
         report_foreign_memory(r, p, s);
-    REPORT_ROW(s, REPORT_CHOSEN, NULL, "together", say_gib(r, p->chosen->memory_bytes),
+    REPORT_ROW(s, REPORT_CHOSEN, NULL, _("together"), say_gib(r, p->chosen->memory_bytes),
                p->chosen->shape.vcpu ? report_text(r, "%s: %s used", shape_text(r, p->chosen->shape),
                                                    share_text(r, p->chosen->memory_bytes, &p->chosen->shape))
                                      : plan_limit_text(r, p));
     REPORT_ROW(s, gib(p->tmp_then_load) < RUN_MOST_GIB * 0.95 ? REPORT_QUIET : REPORT_BAD,
                report_text(r, "2 * %s bytes: on Cloud Run files in /tmp are memory",
                            say_count(r, (double)p->model.census.file_bytes)),
-               "a copy in /tmp, then a load", say_gib(r, p->tmp_then_load), of_limit(r, p->tmp_then_load));
+               _("a copy in /tmp, then a load"), say_gib(r, p->tmp_then_load), of_limit(r, p->tmp_then_load));
     if (!p->model.from_config)
-        REPORT_ROW(s, REPORT_QUIET, "all weights and the largest file, each deleted once it is loaded",
-                   "shard by shard", say_gib(r, p->shard_by_shard), of_limit(r, p->shard_by_shard));
+        REPORT_ROW(s, REPORT_QUIET, _("all weights and the largest file, each deleted once it is loaded"),
+                   _("shard by shard"), say_gib(r, p->shard_by_shard), of_limit(r, p->shard_by_shard));
     report_disk(r, v, s);
     report_note(
         s, "The image does not count, and its size has no limit; about 10 GB is Google's advice for weights "
@@ -276,7 +277,7 @@ static void report_memory(struct report *r, const struct plan_view *v)
 
 static const char *measured_or(const struct plan *p, const char *assumed)
 {
-    return p->fetch_measured ? "as measured there" : assumed;
+    return p->fetch_measured ? _("as measured there") : assumed;
 }
 
 static void report_cold_start(struct report *r, const struct plan_view *v)
@@ -285,17 +286,18 @@ static void report_cold_start(struct report *r, const struct plan_view *v)
     const struct plan_option *o = p->chosen;
     const struct cold_start *c = &o->cold;
     struct report_section *s = report_section(r, "cold", "Cold start", "|>|");
-    REPORT_ROW(s, REPORT_PLAIN, "Google, \"A guide to AI cold starts on Cloud Run\", 2026-05", "container",
-               say_seconds_span(r, c->container), "images are streamed, whatever their size");
-    REPORT_ROW(s, REPORT_PLAIN, "assumed: a token, the listing, config, tokenizer, headers", "opening",
+    REPORT_ROW(s, REPORT_PLAIN, _("Google, \"A guide to AI cold starts on Cloud Run\", 2026-05"),
+               _("container"), say_seconds_span(r, c->container),
+               _("images are streamed, whatever their size"));
+    REPORT_ROW(s, REPORT_PLAIN, _("assumed: a token, the listing, config, tokenizer, headers"), _("opening"),
                say_seconds_span(r, c->opening), "");
     REPORT_ROW(s, REPORT_PLAIN,
                report_text(r, "%s bytes at %s", say_count(r, (double)o->encoded.file_bytes),
                            p->fetch_measured ? say_rate(r, o->speed.fetch.least)
-                                             : "100 MB/s to 1 GB/s, assumed: Google publishes no number"),
-               "all weights there", say_seconds_span(r, c->loaded),
+                                             : _("100 MB/s to 1 GB/s, assumed: Google publishes no number")),
+               _("all weights there"), say_seconds_span(r, c->loaded),
                report_text(r, "%s to %s from the bucket, %s", say_rate(r, o->speed.fetch.least),
-                           say_rate(r, o->speed.fetch.most), measured_or(p, "assumed")));
+                           say_rate(r, o->speed.fetch.most), measured_or(p, _("assumed"))));
     if (p->model.runs) {
         REPORT_ROW(
             s, REPORT_CHOSEN,
@@ -304,13 +306,13 @@ static void report_cold_start(struct report *r, const struct plan_view *v)
                         "first, of the ranges that %d text tokens touch; then tower, decoder, head",
                         cold_start_embedding_bytes(&o->encoded, p->request.text_tokens) / 1e6,
                         p->request.text_tokens),
-            "first token", say_seconds_span(r, c->first_token), "computed while weights arrive");
-        REPORT_ROW(s, REPORT_QUIET, "all weights, then encoder and prompt", "if it loaded first",
+            _("first token"), say_seconds_span(r, c->first_token), _("computed while weights arrive"));
+        REPORT_ROW(s, REPORT_QUIET, _("all weights, then encoder and prompt"), _("if it loaded first"),
                    say_seconds_span(r, c->load_first), "");
         REPORT_ROW(s, REPORT_PLAIN,
                    report_text(r, "first token and %d times %s", p->question.answer_tokens,
                                say_seconds_span(r, o->answer.token)),
-                   "answered", say_seconds_span(r, c->answered), "the request that woke it");
+                   _("answered"), say_seconds_span(r, c->answered), _("the request that woke it"));
     }
     report_note(s, report_text(r, "A startup probe that waits for all weights has %d s: %s of them need %s.",
                                RUN_PROBE_SECONDS, say_gib(r, o->encoded.file_bytes),
@@ -337,13 +339,13 @@ static void report_answers(struct report *r, const struct plan_view *v)
                    report_text(r, "%s GFLOP at %s: %d vCPU, from AVX2 to AVX-512 with bf16",
                                say_count(r, plan_encoder_operations(c, q->audio_seconds) / 1e9), compute,
                                o->shape.vcpu),
-                   "hears", say_seconds_span(r, o->answer.encode),
+                   _("hears"), say_seconds_span(r, o->answer.encode),
                    report_text(r, "%s of audio, %d tokens", say_seconds(r, q->audio_seconds),
                                plan_audio_tokens(c, q->audio_seconds)));
     REPORT_ROW(
         s, REPORT_PLAIN,
         report_text(r, "%s GFLOP at %s", say_count(r, plan_prefill_operations(c, prompt) / 1e9), compute),
-        "reads", say_seconds_span(r, o->answer.prefill),
+        _("reads"), say_seconds_span(r, o->answer.prefill),
         report_text(r, "a prompt of %d tokens, %d of text assumed", prompt, p->request.text_tokens));
     REPORT_ROW(s, REPORT_PLAIN,
                report_text(r,
@@ -353,9 +355,9 @@ static void report_answers(struct report *r, const struct plan_view *v)
                                                                     c->text.head_dim, q->kv) *
                                             (prompt + q->answer_tokens / 2)),
                            say_rate(r, o->speed.memory.least), say_rate(r, o->speed.memory.most),
-                           p->memory_measured ? ", measured there" : ", assumed for an unknown host"),
-               "writes", tokens_per_second(r, o), "tokens a second, one answer at a time");
-    REPORT_ROW(s, REPORT_CHOSEN, NULL, "a request", say_seconds_span(r, o->answer.total),
+                           p->memory_measured ? _(", measured there") : _(", assumed for an unknown host")),
+               _("writes"), tokens_per_second(r, o), _("tokens a second, one answer at a time"));
+    REPORT_ROW(s, REPORT_CHOSEN, NULL, _("a request"), say_seconds_span(r, o->answer.total),
                report_text(r, "%d tokens; %s a day at most, one after the other", q->answer_tokens,
                            say_from_span(r, p->capacity)));
     if (q->audio_seconds * c->mel.sample_rate * 2 * 4 / 3 > RUN_BODY_BYTES)
@@ -378,19 +380,19 @@ static void report_here(struct report *r, const struct plan_view *v)
         return;
     struct report_section *s = report_section(r, "here", "On this machine", "|>|");
     if (fetch)
-        REPORT_ROW(s, REPORT_PLAIN, NULL, "from", say_rate(r, fetch->per_second),
+        REPORT_ROW(s, REPORT_PLAIN, NULL, _("from"), say_rate(r, fetch->per_second),
                    report_text(r, "%s, measured %s: all of it in %s", fetch->from, fetch->date,
                                say_seconds(r, (double)p->chosen->encoded.file_bytes / fetch->per_second)));
     if (memory)
-        REPORT_ROW(s, REPORT_PLAIN, NULL, "memory", say_rate(r, memory->per_second),
+        REPORT_ROW(s, REPORT_PLAIN, NULL, _("memory"), say_rate(r, memory->per_second),
                    report_text(r, "read by %d core%s, measured %s", memory->cores,
                                human_plural((uint64_t)memory->cores), memory->date));
     if (memory && p->model.runs) {
         struct plan_speed here = {.memory = span_of(memory->per_second)};
         struct span token = plan_token_seconds(&p->model.config, &p->chosen->encoded, p->question.kv,
                                                plan_prompt_tokens(&p->model.config, &p->request), 1, &here);
-        REPORT_ROW(s, REPORT_PLAIN, NULL, "writes", say_number_span(r, span_divides(1, token)),
-                   "tokens a second, if the weights fit in memory");
+        REPORT_ROW(s, REPORT_PLAIN, NULL, _("writes"), say_number_span(r, span_divides(1, token)),
+                   _("tokens a second, if the weights fit in memory"));
     }
 }
 
@@ -403,7 +405,8 @@ static const char *probe_text(struct report *r, const struct run_service *d)
         r, "%s%d tries of %d s%s",
         d->probe.initial_delay_s ? report_text(r, "after %d s, ", d->probe.initial_delay_s) : "",
         d->probe.failure_threshold, d->probe.period_s,
-        d->probe.enough ? "" : "; the slowest load that is expected takes longer than the documented 480 s");
+        d->probe.enough ? ""
+                        : _("; the slowest load that is expected takes longer than the documented 480 s"));
 }
 
 static void report_deploy(struct report *r, const struct plan_view *v)
@@ -412,21 +415,22 @@ static void report_deploy(struct report *r, const struct plan_view *v)
     if (!v->plan->model.runs || d->shape.vcpu == 0)
         return;
     struct report_section *s = report_section(r, "deploy", "What a deployment would ask for", "|");
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "instance",
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("instance"),
                report_text(r, "%s, %d request%s at a time", shape_text(r, d->shape), d->concurrency,
                            human_plural((uint64_t)d->concurrency)));
     REPORT_ROW(s, REPORT_PLAIN,
-               "with request-based billing there is CPU only while an instance starts, stops and serves",
-               "starts",
+               _("with request-based billing there is CPU only while an instance starts, stops and serves"),
+               _("starts"),
                d->start == RUN_STREAM
-                   ? "answering at once: requests wait in it for the weights"
-                   : "when loaded: nobody calls while it is kept, and then it has no CPU to load with");
-    REPORT_ROW(s, REPORT_PLAIN, "documented: tries * period at most 240 s, behind a delay of at most 240 s",
-               "startup probe", probe_text(r, d));
+                   ? _("answering at once: requests wait in it for the weights")
+                   : _("when loaded: nobody calls while it is kept, and then it has no CPU to load with"));
     REPORT_ROW(s, REPORT_PLAIN,
-               "the slowest load and as many answers as are worked on at a time; 300 s at least",
-               "request timeout", say_seconds(r, d->timeout_s));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "billing", d->cpu_idle ? "request-based" : "instance-based");
+               _("documented: tries * period at most 240 s, behind a delay of at most 240 s"),
+               _("startup probe"), probe_text(r, d));
+    REPORT_ROW(s, REPORT_PLAIN,
+               _("the slowest load and as many answers as are worked on at a time; 300 s at least"),
+               _("request timeout"), say_seconds(r, d->timeout_s));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("billing"), d->cpu_idle ? _("request-based") : _("instance-based"));
 }
 
 /* --- in short ---
@@ -443,7 +447,7 @@ const char *plan_limit_text(struct report *r, const struct plan *p)
 
 static const char *as_encoded(struct report *r, const struct plan_option *o)
 {
-    return strncmp(o->encoded.name, "as ", 3) == 0 ? o->encoded.name
+    return strncmp(o->encoded.name, "as ", 3) == 0 ? tr(o->encoded.name)
                                                    : report_text(r, "as %s", o->encoded.name);
 }
 
@@ -470,7 +474,7 @@ static void report_smaller(struct report *r, const struct plan_view *v, struct r
         const struct plan_option *o = &p->options[i];
         if (o->shape.vcpu == 0 || o == p->chosen || o->encoded.file_bytes >= p->chosen->encoded.file_bytes)
             continue;
-        text = report_text(r, "%s%s %s: %s, first token %s, %s a month.", text, *text ? "" : "Encoded as",
+        text = report_text(r, "%s%s %s: %s, first token %s, %s a month.", text, *text ? "" : _("Encoded as"),
                            o->encoded.name, say_gib(r, o->memory_bytes),
                            say_seconds_span(r, o->cold.first_token), say_usd_span(r, &v->money, o->month));
     }
@@ -490,7 +494,7 @@ static void report_short(struct report *r, const struct plan_view *v)
                                    say_seconds_span(r, o->cold.first_token), tokens_per_second(r, o),
                                    p->fetch_measured && p->memory_measured
                                        ? ""
-                                       : " These are ranges until they are measured there."));
+                                       : _(" These are ranges until they are measured there.")));
     if (o->shape.vcpu)
         report_note(
             s,
@@ -507,9 +511,9 @@ static void report_short(struct report *r, const struct plan_view *v)
 
 static const char *tier_text(enum price_tier t)
 {
-    return t == TIER_1   ? "a region of tier 1"
-           : t == TIER_2 ? "a region of tier 2"
-                         : "a region of unknown tier";
+    return t == TIER_1   ? _("a region of tier 1")
+           : t == TIER_2 ? _("a region of tier 2")
+                         : _("a region of unknown tier");
 }
 
 static void report_assumptions(struct report *r, const struct plan_view *v)
@@ -518,7 +522,7 @@ static void report_assumptions(struct report *r, const struct plan_view *v)
     struct report_section *s = report_section(r, "assumptions", "What this rests on", "|");
     report_note(s,
                 report_text(r, "Prices: %s, newest source %s, %s, US dollars without tax%s.",
-                            v->prices_from ? v->prices_from : "the snapshot in this program",
+                            v->prices_from ? v->prices_from : _("the snapshot in this program"),
                             prices_date(v->prices), tier_text(p->tier),
                             v->money.yen_per_usd > 0
                                 ? report_text(r,
@@ -530,12 +534,12 @@ static void report_assumptions(struct report *r, const struct plan_view *v)
         report_note(
             s,
             "Amounts in yen: --rate YEN_PER_DOLLAR. The snapshot has no exchange rate, and none is made up.");
-    report_note(s,
-                report_text(r,
-                            "Speeds of a vCPU and of the way from the bucket are published nowhere: %s. "
-                            "`ferry plan --measure`, run in a Cloud Run job, replaces them.",
-                            p->fetch_measured || p->memory_measured ? "measured where it says so, else ranges"
-                                                                    : "ranges"));
+    report_note(s, report_text(r,
+                               "Speeds of a vCPU and of the way from the bucket are published nowhere: %s. "
+                               "`ferry plan --measure`, run in a Cloud Run job, replaces them.",
+                               p->fetch_measured || p->memory_measured
+                                   ? _("measured where it says so, else ranges")
+                                   : _("ranges")));
     report_note(
         s, report_text(r,
                        "Traffic: random, around the clock, one answer at a time, 25 tokens for a second of "

@@ -1,16 +1,17 @@
 /* plan_report_cost.c: the part of a plan that is about money. */
 #include "cmd/plan_report.h"
 
+#include "base/catalog.h"
 #include "cmd/human.h"
 
 #include <math.h>
 #include <string.h>
 
 const char *const plan_way_names[COST_WAYS] = {
-    [COST_SCALE_TO_ZERO] = "scale to zero",
-    [COST_MIN_INSTANCES] = "one instance warm",
-    [COST_INSTANCE_BASED] = "instance-based, to zero",
-    [COST_ALWAYS_ON] = "instance-based, always on",
+    [COST_SCALE_TO_ZERO] = N_("scale to zero"),
+    [COST_MIN_INSTANCES] = N_("one instance warm"),
+    [COST_INSTANCE_BASED] = N_("instance-based, to zero"),
+    [COST_ALWAYS_ON] = N_("instance-based, always on"),
 };
 
 static double gib(uint64_t bytes)
@@ -23,7 +24,7 @@ static const char *price_text(struct report *r, double usd)
 {
     char digits[40];
     if (isnan(usd))
-        return "(a price that is not in the snapshot)";
+        return _("(a price that is not in the snapshot)");
     int n = snprintf(digits, sizeof digits, "%.9f", usd);
     while (n > 1 && digits[n - 1] == '0')
         n--;
@@ -50,7 +51,7 @@ static const char *way_name(struct report *r, const struct plan *p, enum cost_wa
         return report_text(r, "%d instances warm", n);
     if (way == COST_ALWAYS_ON && n > 1)
         return report_text(r, "instance-based, %d always on", n);
-    return plan_way_names[way];
+    return tr(plan_way_names[way]);
 }
 
 static const char *way_why(struct report *r, const struct plan_view *v, enum cost_way way)
@@ -115,8 +116,8 @@ static void report_machine(struct report *r, const struct plan_view *v, struct r
     const struct plan *p = v->plan;
     const struct price *m = p->machine.price;
     if (isnan(m->value)) {
-        REPORT_ROW(s, REPORT_QUIET, "Compute Engine is in the snapshot for some regions and up to 32 GiB",
-                   "a VM left running", "unknown", "unknown", "");
+        REPORT_ROW(s, REPORT_QUIET, _("Compute Engine is in the snapshot for some regions and up to 32 GiB"),
+                   _("a VM left running"), _("unknown"), _("unknown"), "");
         return;
     }
     REPORT_ROW(s, REPORT_PLAIN,
@@ -152,7 +153,7 @@ void report_costs(struct report *r, const struct plan_view *v)
         return;
     struct report_section *s = report_section(
         r, "costs", report_text(r, "What %s requests a day cost", say_count(r, p->question.requests_per_day)),
-        "kept how|>a month|>an idle hour|cheaper than scaling to zero from");
+        N_("kept how|>a month|>an idle hour|cheaper than scaling to zero from"));
     report_ways(r, v, s);
     report_machine(r, v, s);
     report_note(
@@ -181,9 +182,9 @@ void report_costs(struct report *r, const struct plan_view *v)
 static const char *class_use(const struct plan_storage *s)
 {
     if (s->multi_region)
-        return "several regions; what reading from one of them costs is not known";
-    return s->class == STORAGE_STANDARD ? "beside the service: reading is free"
-                                        : "every start pays for reading it";
+        return _("several regions; what reading from one of them costs is not known");
+    return s->class == STORAGE_STANDARD ? _("beside the service: reading is free")
+                                        : _("every start pays for reading it");
 }
 
 static void report_staging(struct report *r, const struct plan_view *v, struct report_section *s)
@@ -221,16 +222,16 @@ void report_storage(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
     struct report_section *s =
-        report_section(r, "storage", "The bucket", "location|class|>a month|>with its reads|for what");
+        report_section(r, "storage", "The bucket", N_("location|class|>a month|>with its reads|for what"));
     for (size_t i = 0; i < sizeof p->storage / sizeof *p->storage; i++) {
         const struct plan_storage *c = &p->storage[i];
         REPORT_ROW(s, i == 0 ? REPORT_CHOSEN : REPORT_QUIET, storage_why(r, v, c),
-                   report_text(r, "%s (%s)", c->location, c->multi_region ? "multi-region" : "region"),
+                   report_text(r, "%s (%s)", c->location, c->multi_region ? _("multi-region") : _("region")),
                    storage_class_names[c->class], say_usd(r, &v->money, c->held),
                    say_usd(r, &v->money, c->month), class_use(c));
     }
-    REPORT_ROW(s, REPORT_QUIET, "no price of it in the snapshot", "dual-region", "standard", "unknown",
-               "unknown", "two regions of your choice: outlives one of them");
+    REPORT_ROW(s, REPORT_QUIET, _("no price of it in the snapshot"), _("dual-region"), _("standard"),
+               _("unknown"), _("unknown"), _("two regions of your choice: outlives one of them"));
     report_staging(r, v, s);
     if (prices_free_storage_gib(v->prices, p->question.region->name) <= 0)
         report_note(
@@ -246,7 +247,7 @@ void report_storage(struct report *r, const struct plan_view *v)
 static const char *fits_gpu(struct report *r, const struct plan *p, int vram_gb)
 {
     uint64_t usable = cost_gpu_usable(vram_gb);
-    return report_text(r, "%s %.0f GiB", p->gpu_bytes <= usable ? "fits" : "exceeds", gib(usable));
+    return report_text(r, "%s %.0f GiB", p->gpu_bytes <= usable ? _("fits") : _("exceeds"), gib(usable));
 }
 
 static void report_gpu(struct report *r, const struct plan_view *v, struct report_section *s,
@@ -284,7 +285,7 @@ void report_gpus(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
     struct report_section *s =
-        report_section(r, "gpu", "With a GPU", "what|where|>an hour|>a month, always on|as stored");
+        report_section(r, "gpu", "With a GPU", N_("what|where|>an hour|>a month, always on|as stored"));
     if (p->near_l4 != p->question.region || !isnan(p->l4_near.hour))
         report_gpu(r, v, s, &p->l4_near);
     if (strcmp(p->l4.region, p->l4_near.region) != 0)
@@ -317,22 +318,22 @@ void report_gpus(struct report *r, const struct plan_view *v)
 void report_elsewhere(struct report *r, const struct plan_view *v)
 {
     static const char *const verdicts[] = {
-        [AWS_NO] = "no", [AWS_YES] = "possible", [AWS_UNKNOWN] = "unknown"};
+        [AWS_NO] = N_("no"), [AWS_YES] = N_("possible"), [AWS_UNKNOWN] = N_("unknown")};
     const struct plan *p = v->plan;
     if (!v->compare)
         return;
     struct report_section *s = report_section(r, "elsewhere", "On Amazon instead",
-                                              "what||>a month, running|idle|the limit that counts");
+                                              N_("what||>a month, running|idle|the limit that counts"));
     for (int i = 0; i < AWS_PLACES; i++) {
         const struct aws_place *a = &p->aws[i];
         REPORT_ROW(s,
                    a->verdict == AWS_NO        ? REPORT_BAD
                    : a->verdict == AWS_UNKNOWN ? REPORT_QUIET
                                                : REPORT_PLAIN,
-                   NULL, a->name, verdicts[a->verdict],
+                   NULL, a->name, tr(verdicts[a->verdict]),
                    a->verdict == AWS_NO ? ""
                    : isnan(a->usd_month)
-                       ? "unknown"
+                       ? _("unknown")
                        : report_text(r, "%s (%s)", say_usd(r, &v->money, a->usd_month), a->region),
                    a->idle, a->why);
     }

@@ -1,5 +1,7 @@
 #include "cmd/report.h"
 
+#include "base/catalog.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@ const char *report_text(struct report *r, const char *format, ...)
     char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int n = vasprintf(&text, format, arguments);
+    int n = vasprintf(&text, tr(format), arguments);
     va_end(arguments);
     char *kept = n >= 0 ? arena_strndup(r->arena, text, (size_t)n) : NULL;
     free(n >= 0 ? text : NULL);
@@ -38,8 +40,8 @@ struct report_section *report_section(struct report *r, const char *id, const ch
     if (r->section_count == REPORT_SECTIONS)
         abort();
     struct report_section *s = &r->sections[r->section_count++];
-    *s = (struct report_section){.id = id, .title = title};
-    s->columns = split_heads(r, s, heads);
+    *s = (struct report_section){.id = id, .title = tr(title)};
+    s->columns = split_heads(r, s, tr(heads));
     return s;
 }
 
@@ -57,5 +59,5 @@ void report_note(struct report_section *s, const char *text)
 {
     if (s->note_count == REPORT_NOTES)
         abort();
-    s->notes[s->note_count++] = text;
+    s->notes[s->note_count++] = tr(text);
 }

@@ -41,8 +41,9 @@ struct report {
     int section_count;
 };
 
-/* In the arena; "" when there is no memory. Control characters (a model's files may contain any) become
- * spaces. */
+/* The format is looked up in the catalog (base/catalog.h), as are titles, heads and notes; what else goes
+ * into a cell is in the reader's language already. In the arena; "" when there is no memory. Control
+ * characters (a model's files may contain any) become spaces. */
 const char *report_text(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* heads: "encoding|>weights|shape": columns, with > those of numbers. "|" alone: two without names. */

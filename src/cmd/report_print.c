@@ -1,51 +1,20 @@
 /* report_print.c: a report on a terminal. */
 #include "cmd/report.h"
 #include "cmd/terminal.h"
+#include "cmd/wrap.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 enum { GAP = 2, INDENT = 2, WHY_INDENT = 6 };
-
-static int width_of(const char *text, size_t size)
-{
-    int width = 0;
-    for (size_t at = 0; at < size;) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(size - at), &c);
-        width += n > 0 ? utf8proc_charwidth(c) : 1;
-        at += n > 0 ? (size_t)n : 1;
-    }
-    return width;
-}
 
 static void spaces(FILE *out, int n)
 {
     fprintf(out, "%*s", n > 0 ? n : 0, "");
 }
 
-/* Text from column `at` on, where the cursor is; further lines from column `indent` on. */
 static void wrap(FILE *out, const char *text, int at, int indent)
 {
-    bool begins = true;
-    for (const char *word = text; *word;) {
-        size_t n = strcspn(word, " ");
-        int width = width_of(word, n);
-        if (!begins && at + 1 + width > REPORT_WIDTH) {
-            fputc('\n', out);
-            spaces(out, indent);
-            at = indent;
-        } else if (!begins) {
-            fputc(' ', out);
-            at++;
-        }
-        fwrite(word, 1, n, out);
-        at += width;
-        begins = false;
-        word += n + strspn(word + n, " ");
-    }
-    fputc('\n', out);
+    wrap_print(out, text, at, indent, REPORT_WIDTH);
 }
 
 struct print {
@@ -59,9 +28,9 @@ static void measure(struct print *p)
 {
     const struct report_section *s = p->s;
     for (int c = 0; c < s->columns; c++) {
-        p->widths[c] = width_of(s->heads[c], strlen(s->heads[c]));
+        p->widths[c] = text_width(s->heads[c], strlen(s->heads[c]));
         for (int i = 0; i < s->row_count; i++) {
-            int w = width_of(s->rows[i].cells[c], strlen(s->rows[i].cells[c]));
+            int w = text_width(s->rows[i].cells[c], strlen(s->rows[i].cells[c]));
             p->widths[c] = w > p->widths[c] ? w : p->widths[c];
         }
     }
@@ -73,7 +42,7 @@ static void print_cells(const struct print *p, const char *const *cells)
     int at = INDENT, last = s->columns - 1;
     spaces(p->out, INDENT);
     for (int c = 0; c < last; c++) {
-        int room = p->widths[c] - width_of(cells[c], strlen(cells[c]));
+        int room = p->widths[c] - text_width(cells[c], strlen(cells[c]));
         spaces(p->out, s->right[c] ? room : 0);
         fputs(cells[c], p->out);
         bool more = false;
@@ -84,7 +53,7 @@ static void print_cells(const struct print *p, const char *const *cells)
         at += p->widths[c] + GAP;
     }
     if (s->right[last] && *cells[last])
-        spaces(p->out, p->widths[last] - width_of(cells[last], strlen(cells[last])));
+        spaces(p->out, p->widths[last] - text_width(cells[last], strlen(cells[last])));
     wrap(p->out, cells[last], at, at);
 }
 

@@ -1,5 +1,7 @@
 #include "plan/aws.h"
 
+#include "base/catalog.h"
+
 #include "plan/cost.h"
 
 #include <stdio.h>
@@ -20,37 +22,37 @@ static struct aws_place limited(const char *name, const char *idle, double most,
 {
     struct aws_place a = place(name, idle);
     if (isnan(most)) {
-        snprintf(a.why, sizeof a.why, "its most memory is not in the snapshot");
+        snprintf(a.why, sizeof a.why, _("its most memory is not in the snapshot"));
         return a;
     }
     a.verdict = gib(need) <= most ? AWS_YES : AWS_NO;
-    snprintf(a.why, sizeof a.why, "at most %.4g GiB of memory, %.1f needed", most, gib(need));
+    snprintf(a.why, sizeof a.why, _("at most %.4g GiB of memory, %.1f needed"), most, gib(need));
     return a;
 }
 
 static struct aws_place realtime(const struct prices *p)
 {
-    struct aws_place a = place("SageMaker real-time", "an instance runs");
+    struct aws_place a = place("SageMaker real-time", _("an instance runs"));
     double download = prices_limit(p, "aws.sagemaker.realtime.model_download_timeout_max_s");
     double start = prices_limit(p, "aws.sagemaker.realtime.container_startup_timeout_max_s");
     if (isnan(download) || isnan(start)) {
-        snprintf(a.why, sizeof a.why, "its limits are not in the snapshot");
+        snprintf(a.why, sizeof a.why, _("its limits are not in the snapshot"));
         return a;
     }
     a.verdict = AWS_YES;
-    snprintf(a.why, sizeof a.why, "download of the model at most %g s, start of the container %g s", download,
-             start);
+    snprintf(a.why, sizeof a.why, _("download of the model at most %g s, start of the container %g s"),
+             download, start);
     return a;
 }
 
 static struct aws_place fargate(const struct prices *p)
 {
-    struct aws_place a = place("Fargate", "a task runs");
+    struct aws_place a = place("Fargate", _("a task runs"));
     double vcpu = prices_limit(p, "aws.fargate.max_vcpu");
     if (isnan(vcpu))
-        snprintf(a.why, sizeof a.why, "its limits are not in the snapshot");
+        snprintf(a.why, sizeof a.why, _("its limits are not in the snapshot"));
     else
-        snprintf(a.why, sizeof a.why, "at most %g vCPU; its most memory is not in the snapshot", vcpu);
+        snprintf(a.why, sizeof a.why, _("at most %g vCPU; its most memory is not in the snapshot"), vcpu);
     return a;
 }
 
@@ -66,11 +68,11 @@ static struct aws_place machine(const struct prices *p, const char *name, const 
                                 uint64_t need)
 {
     const struct price *price = prices_find(p, "aws.ec2.%s.us-east-1", name);
-    struct aws_place a = place(name, "a machine runs");
+    struct aws_place a = place(name, _("a machine runs"));
     a.verdict = need <= cost_gpu_usable(vram_gb) ? AWS_YES : AWS_NO;
     a.usd_month = price->value * PLAN_MONTH_HOURS;
     a.region = price->region;
-    snprintf(a.why, sizeof a.why, "%s: about %.1f GiB usable, %.1f needed", gpu,
+    snprintf(a.why, sizeof a.why, _("%s: about %.1f GiB usable, %.1f needed"), gpu,
              gib(cost_gpu_usable(vram_gb)), gib(need));
     return a;
 }
@@ -78,12 +80,12 @@ static struct aws_place machine(const struct prices *p, const char *name, const 
 void aws_places(struct aws_place out[AWS_PLACES], const struct prices *p, uint64_t cpu_bytes,
                 uint64_t gpu_bytes)
 {
-    static const char zero[] = "scales to zero";
+    const char *zero = _("scales to zero");
     double lambda = prices_limit(p, "aws.lambda.memory_max_mb") / 1024;
     double serverless = prices_limit(p, "aws.sagemaker.serverless.memory_max_mb") / 1024;
     out[0] = limited("Lambda", zero, lambda, cpu_bytes);
     out[1] = limited("SageMaker serverless", zero, serverless, cpu_bytes);
-    out[2] = limited("App Runner", "an instance is kept", app_runner_gib(p), cpu_bytes);
+    out[2] = limited("App Runner", _("an instance is kept"), app_runner_gib(p), cpu_bytes);
     out[3] = realtime(p);
     out[4] = fargate(p);
     out[5] = machine(p, "g4dn.xlarge", "T4", 16, gpu_bytes);

@@ -1,5 +1,7 @@
 #include "plan/encoded.h"
 
+#include "base/catalog.h"
+
 /* Which part a slot's bytes count for. */
 static uint64_t *part_of(struct encoded *n, const struct weights *w, const struct model_config *c,
                          const struct tensor *t)
@@ -38,7 +40,7 @@ static void tie(struct encoded *n, const struct model_config *c)
 void encoded_stored(struct encoded *n, const struct weights *w, const struct model_config *c,
                     const enum dtype *dtypes, uint64_t file_bytes)
 {
-    *n = (struct encoded){.name = "as stored", .file_bytes = file_bytes};
+    *n = (struct encoded){.name = N_("as stored"), .file_bytes = file_bytes};
     for (size_t i = 0; i < w->slot_count; i++)
         add(n, w, c, &w->slots[i], dtypes[i]);
     tie(n, c);

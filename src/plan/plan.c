@@ -1,5 +1,7 @@
 #include "plan/plan.h"
 
+#include "base/catalog.h"
+
 #include <string.h>
 
 static const double month_days = PLAN_MONTH_HOURS / 24;
@@ -95,7 +97,8 @@ static void plan_foreign(struct plan *p, const struct plan_measured *measured, c
     struct plan_engine g = engine_of(&p->question);
     const struct census *c = &p->model.census;
     o->possible = true;
-    o->encoded = (struct encoded){.name = "as stored", .file_bytes = c->file_bytes, .tensor_bytes = c->bytes};
+    o->encoded =
+        (struct encoded){.name = N_("as stored"), .file_bytes = c->file_bytes, .tensor_bytes = c->bytes};
     o->memory.weights = c->file_bytes;
     if (l->plain_cache)
         o->memory.kv = plan_kv_bytes(l->layers, l->kv_heads, l->head_dim, &g);

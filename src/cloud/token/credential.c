@@ -1,5 +1,7 @@
 #include "cloud/token/credential.h"
 
+#include "base/catalog.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -30,7 +32,7 @@ static bool take_field(json_t *json, const struct field *f, struct arena *a, str
         return true;
     if (!text || !*text || strlen(text) != json_string_length(value))
         return err_set(e, ERR_AUTH, "\"%s\" is %s; make a new credential file", f->name,
-                       value ? "not a string with something in it" : "missing");
+                       value ? _("not a string with something in it") : _("missing"));
     *f->out = arena_strndup(a, text, strlen(text));
     return *f->out || err_set(e, ERR_MEMORY, "no memory for the credentials");
 }

@@ -2,6 +2,7 @@
 #include "cloud/token/mint.h"
 
 #include "base/arena.h"
+#include "base/catalog.h"
 #include "cloud/call/call.h"
 #include "cloud/token/jwt.h"
 #include "net/retry.h"
@@ -85,7 +86,7 @@ static bool blame_clock(const struct http_reply *r, struct err *e)
     err_set(e, ERR_AUTH,
             "this machine's clock is %ld minutes %s, so Google refuses what it signs: set it "
             "(`timedatectl set-ntp true`)",
-            labs(skew) / 60, skew > 0 ? "ahead" : "behind");
+            labs(skew) / 60, skew > 0 ? _("ahead") : _("behind"));
     return true;
 }
 
@@ -108,12 +109,16 @@ static bool explain_grant(const struct http_reply *r, const struct credential *c
                    more ? more : "invalid_grant");
 }
 
-static bool explain(const struct http_reply *r, const struct credential *c, struct err *e)
+static bool explain(const struct http_reply *r, const struct credential *c, struct token_refusal *refusal,
+                    struct err *e)
 {
     json_t *body = json_loads(r->problem, 0, NULL);
     const char *error = json_string_value(json_object_get(body, "error"));
+    const char *subtype = json_string_value(json_object_get(body, "error_subtype"));
     bool ok;
 
+    snprintf(refusal->error, sizeof refusal->error, "%s", error ? error : "");
+    snprintf(refusal->subtype, sizeof refusal->subtype, "%s", subtype ? subtype : "");
     if (error && strcmp(error, "invalid_grant") == 0)
         ok = explain_grant(r, c, body, e);
     else if (error && (strcmp(error, "invalid_client") == 0 || strcmp(error, "unauthorized_client") == 0))
@@ -149,7 +154,7 @@ static bool ask(struct http *h, const char *url, const char *form, const struct 
         ok = http_send(h, &q, &r, e);
     } while (retry_wanted(&retry, ok, &r, e) && retry_wait(&retry));
     if (ok && r.status != 200)
-        ok = explain(&r, c, e);
+        ok = explain(&r, c, &out->refusal, e);
     ok = ok && mint_parse(out, kind, body.bytes ? body.bytes : "", body.size, e);
     if (body.bytes)
         explicit_bzero(body.bytes, body.size);

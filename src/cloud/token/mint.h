@@ -9,6 +9,7 @@
 struct minted {
     char token[TOKEN_MAX_BYTES];
     int seconds; /* 0: not known, never ends by itself */
+    struct token_refusal refusal;
 };
 
 /* Only printable ASCII without spaces, not empty, and it fits: nothing that could break a header. */
