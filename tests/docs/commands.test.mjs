@@ -20,6 +20,11 @@ const documents = ["README.md", ...readdirSync(root).filter((n) => /^README\..+\
 const notRun = {
   "script/demo": "installs packages and builds this very tree; tests/demo asks the same questions",
   "script/test": "runs this test",
+  "ferry doctor demo": "of a closed billing account: tests/doctor/situations/billing-account-is-closed-or-suspended",
+  "ferry image push ghcr.io/me/ferry": "a registry of one's own; tests/image pushes to a real one",
+  "ferry deploy audio gs://my-models/qwen2-audio-q8 --target knative --image ghcr.io/me/ferry --timeout 600 | kubectl":
+    "a cluster; tests/cmd/test_manifest_command.c holds the manifest",
+  "gcloud run services replace": "Google's servers; tests/target/knative.test.mjs runs it against a recorder",
   "gcloud auth application-default login": "opens a browser and needs a person",
 };
 // Blocks in languages that are no commands.
