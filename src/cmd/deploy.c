@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
+#include "cmd/deploy_cloud.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
 #include "cmd/service_options.h"
@@ -19,6 +20,8 @@ enum { ARENA_BYTES = 16 << 20 };
 
 struct deploy_settings {
     struct service_settings service; /* first: offsets of service_group and engine_group count from here */
+    struct google_settings google;
+    struct deploy_cloud_settings cloud;
     const char *target;
     bool json;
     const char *host, *memory;
@@ -33,12 +36,71 @@ static const struct option deploy_options[] = {
      .type = OPTION_TEXT,
      .argument = "TARGET",
      .offset = offsetof(struct deploy_settings, target),
-     .help = "where it runs: local, this machine"},
+     .help = "where it runs: local is this machine, cloud-run Google's; unless told local for a folder, "
+             "cloud-run for "
+             "gs://"},
     {.name = "json",
      .type = OPTION_FLAG,
      .offset = offsetof(struct deploy_settings, json),
      .help = "print the service as one JSON object"},
 };
+
+#define CLOUD(field) offsetof(struct deploy_settings, cloud) + offsetof(struct deploy_cloud_settings, field)
+static const struct option cloud_rows[] = {
+    {.name = "project",
+     .type = OPTION_TEXT,
+     .argument = "PROJECT",
+     .offset = offsetof(struct deploy_settings, google) + offsetof(struct google_settings, project),
+     .help = "Google's project; gcloud's unless told (GOOGLE_CLOUD_PROJECT, or its configuration)"},
+    {.name = "region",
+     .type = OPTION_TEXT,
+     .argument = "REGION",
+     .offset = offsetof(struct deploy_settings, google) + offsetof(struct google_settings, region),
+     .help = "such as asia-northeast1, where the bucket should lie, too; gcloud's run/region unless told"},
+    {.name = "vcpu",
+     .type = OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = 8,
+     .offset = CLOUD(cpu),
+     .help = "vCPUs of an instance (1, 2, 4, 6, 8); chosen as `ferry plan` does unless told"},
+    {.name = "min-instances",
+     .type = OPTION_INT,
+     .argument = "N",
+     .max = 1000,
+     .offset = CLOUD(min_instances),
+     .help = "kept and paid while nobody asks; they load before they count as started"},
+    {.name = "max-instances",
+     .type = OPTION_INT,
+     .argument = "N",
+     .preset = "3",
+     .min = 1,
+     .max = 1000,
+     .offset = CLOUD(max_instances),
+     .help = "at most so many at a time"},
+    {.name = "public",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(is_public),
+     .help = "anyone may call it, at your expense; else who has run.invoker on it"},
+    {.name = "no-traffic",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_traffic),
+     .help = "requests stay with the old revision; a deploy without it moves them"},
+    {.name = "rollback",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(rollback),
+     .help = "instead of deploying: requests go back to the good revision before the one that has them"},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(dry_run),
+     .help = "print the requests that would change something, and send none of them"},
+    {.name = "yes",
+     .letter = 'y',
+     .type = OPTION_FLAG,
+     .offset = CLOUD(yes),
+     .help = "do not ask whether it may cost that"},
+};
+#undef CLOUD
 
 static const struct option local_rows[] = {
     {.name = "port",
@@ -67,7 +129,8 @@ static const struct option local_rows[] = {
      .type = OPTION_TEXT,
      .argument = "AMOUNT",
      .offset = offsetof(struct deploy_settings, memory),
-     .help = "most memory of the server, such as 32Gi; as much as there is unless told"},
+     .help = "most memory of the server, such as 32Gi; unless told as much as there is here, as much as is "
+             "needed on Cloud Run"},
     {.name = "wait",
      .letter = 'w',
      .type = OPTION_FLAG,
@@ -197,8 +260,33 @@ static bool print_service(const struct deploy *d, const struct target_service *s
     return true;
 }
 
+static bool is_local(const struct deploy *d)
+{
+    return d->target == &target_local;
+}
+
+static bool deploy_google(struct deploy *d, const struct operands *o, struct err *e)
+{
+    const struct deploy_settings *s = &d->settings;
+    struct target_run r = {.arena = d->arena, .say = say, .stop = interrupt_watch()};
+    struct target_service service = {0};
+    struct deploy_cloud cloud = {.run = &r,
+                                 .google = &s->google,
+                                 .settings = &s->cloud,
+                                 .service = &d->settings.service,
+                                 .spec = {.name = o->items[0], .model = o->count > 1 ? o->items[1] : ""},
+                                 .quiet = s->json};
+    if (s->wait || s->foreground || s->port != LOCAL_PORT_CHOOSE)
+        return err_set(e, ERR_USAGE, "--wait, --foreground and --port are for --target local");
+    return target_check_name(o->items[0], e) &&
+           (!s->memory || byte_size_parse(s->memory, "--memory", &cloud.memory_bytes, e)) &&
+           deploy_cloud(&cloud, &service, e) && (!service.name || print_service(d, &service, e));
+}
+
 static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
 {
+    if (!is_local(d))
+        return deploy_google(d, o, e);
     struct target_run r = {.arena = d->arena, .say = say};
     struct target_service s = {0};
     if (!read_spec(d, o, e))
@@ -206,6 +294,13 @@ static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
     if (!d->settings.foreground) /* there, signals are the activator's */
         r.stop = interrupt_watch();
     return d->target->apply(&r, &d->spec, &s, e) && (d->settings.foreground || print_service(d, &s, e));
+}
+
+/* What costs money is at Google only where its bucket is. */
+static const char *target_name(const struct deploy_settings *s, const struct operands *o)
+{
+    bool google = s->cloud.rollback || strncmp(o->items[o->count - 1], "gs://", 5) == 0;
+    return s->target ? s->target : google ? "cloud-run" : "local";
 }
 
 static bool run_deploy(const struct command *c, char **args, int count, struct err *e)
@@ -219,11 +314,9 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
         help_command(stdout, c);
         return true;
     }
-    if (o.count < 2)
+    if (o.count < (d.settings.cloud.rollback ? 1 : 2))
         return err_set(e, ERR_USAGE, "what under which name? usage: ferry deploy %s", c->synopsis);
-    if (!d.settings.target)
-        return err_set(e, ERR_USAGE, "where to? --target local is this machine");
-    if (!(d.target = service_target_named(d.settings.target, e)))
+    if (!(d.target = service_target_named(target_name(&d.settings, &o), e)))
         return false;
     d.arena = arena_new(ARENA_BYTES);
     bool ok = d.arena ? deploy(&d, &o, e) : err_set(e, ERR_MEMORY, "no memory");
@@ -233,11 +326,17 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
 
 static const struct option_group deploy_group = {"Options", deploy_options,
                                                  sizeof deploy_options / sizeof *deploy_options};
+static const struct option_group cloud_group = {"Cloud Run", cloud_rows,
+                                                sizeof cloud_rows / sizeof *cloud_rows};
 static const struct option_group local_group = {"Local", local_rows, sizeof local_rows / sizeof *local_rows};
-static const struct option_group *const deploy_groups[] = {&deploy_group, &local_group, &service_group,
-                                                           &engine_group, NULL};
+static const struct option_group *const deploy_groups[] = {&deploy_group,  &cloud_group,  &local_group,
+                                                           &service_group, &engine_group, NULL};
 
 static const char *const deploy_examples[] = {
+    "ferry deploy qwen gs://my-models/qwen2-audio --region asia-northeast1",
+    "on Cloud Run in Tokyo; what it costs is said and asked about first",
+    "ferry deploy qwen gs://my-models/qwen2-audio --region asia-northeast1 --dry-run",
+    "the requests that this would send",
     "ferry deploy demo models/demo --target local",
     "on port 8080 of this machine; the server starts with the first request",
     "ferry deploy audio ~/models/Qwen2-Audio-7B-Instruct --target local --idle 5 --memory 32Gi --wait",
@@ -249,9 +348,20 @@ static const char *const deploy_examples[] = {
 
 const struct command command_deploy = {
     .name = "deploy",
-    .synopsis = "NAME FOLDER|URI --target TARGET [options]",
+    .synopsis = "NAME FOLDER|URI [--target TARGET] [options]",
     .summary = "run a model as a service that sleeps while nobody asks",
     .about =
+        "On Cloud Run, for a model in a bucket: enables the APIs that are needed, makes a service account "
+        "that may "
+        "read that bucket and nothing else, and a repository with an image of this ferry, then a service, or "
+        "a new "
+        "revision of it with what has changed; a revision that does not start leaves requests with the old "
+        "one, and "
+        "its own log lines are shown. Each step looks what is there, so the same command goes on where one "
+        "was "
+        "interrupted. Callers need run.invoker on it; `ferry ask NAME` shows who you are. --rollback and "
+        "--no-traffic are for its revisions.\n"
+        "\n"
         "At the target local, a small process in the background holds the port. It starts `ferry serve` with "
         "the first request, which waits for it, and stops it after --idle minutes without one: what a "
         "service on Cloud Run does, with the same variables, tried for nothing. Probes (HEAD, GET /healthz, "

@@ -1,10 +1,11 @@
 #include "target/target.h"
 
+#include "target/cloud_run.h"
 #include "target/local.h"
 
 #include <string.h>
 
-static const struct target *const targets[] = {&target_local};
+static const struct target *const targets[] = {&target_local, &target_cloud_run};
 
 const struct target *target_at(size_t n)
 {

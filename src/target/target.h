@@ -23,9 +23,13 @@ struct target_run {
     const volatile sig_atomic_t *stop;        /* NULL: nobody can ask to stop */
     void (*say)(void *arg, const char *line); /* what takes time, or what people should know; may be NULL */
     void *arg;
+    struct cloud *cloud; /* for services of Google's; NULL: those are passed over */
+    const char *project; /* with cloud */
+    const char *region;  /* where; NULL: status looks everywhere */
 };
 
-struct local_options; /* local.h */
+struct local_options;     /* local.h */
+struct cloud_run_options; /* cloud_run.h */
 
 /* What is to run. */
 struct target_spec {
@@ -34,6 +38,7 @@ struct target_spec {
     const char *const *environment;    /* "NAME=VALUE" of docs/design.md, "The service"; no secrets. Ends with
                                         * NULL; FERRY_MODEL and PORT are the target's to set */
     const struct local_options *local; /* for the target of that name */
+    const struct cloud_run_options *cloud_run;
 };
 
 /* What runs. Strings in the arena of the run; NULL or 0: unknown there. */
@@ -43,6 +48,10 @@ struct target_service {
     const char *problem; /* why it is not well, or why the last start or update failed */
     const char *config;  /* the URI of its live configuration */
     const char *api_key_file;
+    const char *region;    /* where it runs; NULL: here */
+    bool wants_identity;   /* callers show an ID token for its URL (cloud/identity.h) */
+    int vcpu;              /* with memory_limit_bytes: of an instance */
+    int min_instances;     /* kept while nobody asks */
     int64_t since;         /* of the state; seconds since 1970 */
     int64_t retry_seconds; /* failed: no new start before */
     int64_t requests;      /* answered; -1: unknown */

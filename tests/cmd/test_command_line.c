@@ -43,11 +43,16 @@ static const struct {
      "ferry: serve: API key file: data/none: No such file or directory\n"},
     {{"deploy", "demo"},
      2,
-     "ferry: deploy: what under which name? usage: ferry deploy NAME FOLDER|URI --target TARGET [options]\n"},
-    {{"deploy", "demo", TINY}, 2, "ferry: deploy: where to? --target local is this machine\n"},
+     "ferry: deploy: what under which name? usage: ferry deploy NAME FOLDER|URI [--target TARGET] "
+     "[options]\n"},
+    {{"deploy", "demo", TINY, "--target", "cloud-run"},
+     2,
+     "ferry: deploy: " TINY
+     ": a service on Cloud Run loads its model from a bucket, gs://BUCKET/PREFIX; `ferry stage` "
+     "puts it there\n"},
     {{"deploy", "demo", TINY, "--target", "moon"},
      2,
-     "ferry: deploy: --target: \"moon\", expected one of local\n"},
+     "ferry: deploy: --target: \"moon\", expected one of local, cloud-run\n"},
     {{"deploy", "Demo", TINY, "--target", "local"},
      2,
      "ferry: deploy: \"Demo\": expected a service's name: at most 49 of a-z, 0-9 and -, a letter first, no - "
