@@ -52,6 +52,15 @@ static json_t *get_settled(struct target_run *r, const char *name, struct err *e
     return is;
 }
 
+/* A request that Google finds wrong (billing closed, a quota, a bad image) is no mistake in the command line.
+ * Always false. */
+static bool not_usage(struct err *e)
+{
+    if (e->kind == ERR_USAGE)
+        e->kind = ERR_IO;
+    return false;
+}
+
 /* --- a revision that failed --- */
 
 static bool say_line(void *arg, const struct log_line *l, struct err *e)
@@ -89,7 +98,7 @@ static bool settle(struct target_run *r, const char *name, bool update, json_t *
     if (ok || !begun || e->kind == ERR_CANCELLED || e->kind == ERR_TRANSIENT)
         return ok;
     say_own_lines(r, name);
-    e->kind = ERR_IO; /* whatever it was: the command line was right */
+    not_usage(e);
     return err_wrap(
         e, update ? "the new revision of %s is not ready, requests go to the old one" : "%s is not ready",
         name);
@@ -184,7 +193,7 @@ static bool apply(struct target_run *r, const struct target_spec *s, struct targ
     char *email, *image;
     if (!around_enable_apis(r, e) || !around_account(r, s, &email, e) || !around_repository(r, e) ||
         !(image = around_image(r, s->cloud_run, e)))
-        return false;
+        return not_usage(e);
     json_t *body = body_make(s, image, email);
     bool ok = body ? put_service(r, s, body, e) : err_set(e, ERR_MEMORY, "no memory for the service");
     json_decref(body);

@@ -157,6 +157,39 @@ test("a dry run tells the requests and sends none", async () => {
   await nothingIsLeft();
 });
 
+/** What a service is, whichever API says it: Knative v1, as gcloud sends it, or v2. */
+function meaningOfKnative({ metadata, spec }) {
+  const notes = spec.template.metadata.annotations, t = spec.template.spec, c = t.containers[0];
+  return {
+    ingress: metadata.annotations["run.googleapis.com/ingress"], most: Number(notes["autoscaling.knative.dev/maxScale"]),
+    idle: notes["run.googleapis.com/cpu-throttling"] !== "False", boost: notes["run.googleapis.com/startup-cpu-boost"] === "True",
+    generation: notes["run.googleapis.com/execution-environment"], account: t.serviceAccountName, timeout: t.timeoutSeconds,
+    concurrency: t.containerConcurrency, port: c.ports[0].containerPort, limits: c.resources.limits, probe: c.startupProbe,
+    env: c.env.map((v) => v.name), registry: c.image.split("/")[0],
+  };
+}
+function meaningOfV2({ ingress, template: t }) {
+  const c = t.containers[0];
+  return {
+    ingress: { INGRESS_TRAFFIC_ALL: "all" }[ingress], most: t.scaling.maxInstanceCount,
+    idle: c.resources.cpuIdle, boost: c.resources.startupCpuBoost,
+    generation: { EXECUTION_ENVIRONMENT_GEN2: "gen2" }[t.executionEnvironment], account: t.serviceAccount, timeout: Number(t.timeout.replace(/s$/, "")),
+    concurrency: t.maxInstanceRequestConcurrency, port: c.ports[0].containerPort, limits: c.resources.limits, probe: c.startupProbe,
+    env: c.env.map((v) => v.name), registry: c.image.split("/")[0],
+  };
+}
+
+test("what is sent means what gcloud means with the same flags", async () => {
+  const capture = JSON.parse(readFileSync(join(root, "tests/data/captures/run-deploy-create.json")));
+  await ok(...up, "--vcpu", "8", "--memory", "32Gi", "--max-instances", "3", "--parallel", "1");
+  const sent = (await changes()).find((l) => l.call === "run.projects.locations.services.create").json;
+  const theirs = meaningOfKnative(capture.body), ours = meaningOfV2(sent);
+  assert.deepEqual(Object.keys(ours.probe).sort(), Object.keys(theirs.probe).sort());
+  // On purpose: request-based billing, the plan's timeout and probe, another account, Ferry's variables.
+  for (const own of ["idle", "timeout", "probe", "account", "env"]) delete theirs[own], delete ours[own];
+  assert.deepEqual(ours, theirs);
+});
+
 test("each refusal ends in one line that names its cause, and the same command then goes on", async (t) => {
   for (const file of readdirSync(faults).filter((f) => f !== "billing-closed.json"))
     await t.test(file, async () => {
