@@ -1,10 +1,12 @@
 /* to_memory.c: everything in a bucket into memory, through the store layer, every byte checked by its CRC32C:
  * what a service does when it starts cold.
  *
- *   bench_bucket_to_memory [--connections N] gs://BUCKET/PREFIX
+ *   bench_bucket_to_memory [--connections N] [--touched] gs://BUCKET/PREFIX
  *
+ * --touched: all memory is touched first, and what it takes from then on is printed, as bench_pull does.
  * Each thread takes the next ranges of 8 MiB, up to eight in one request and fewer towards the end, reads
  * them where they belong and checks each. */
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/err.h"
 #include "base/pages.h"
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MAX_FILES = 4096, PART = 8 << 20, RUN = 8 };
 
@@ -75,7 +78,7 @@ static bool take(struct job *j, struct run *r)
     bool any = j->file < j->count;
     if (any) {
         struct file *f = &j->files[j->file];
-        int fair = j->left / (2 * j->connections), most = f->parts - j->part;
+        int fair = j->left / j->connections, most = f->parts - j->part;
         int run = fair < 1 ? 1 : fair < RUN ? fair : RUN;
         *r = (struct run){f, j->part, run < most ? run : most, (uint64_t)j->part * PART};
         j->part += r->count;
@@ -123,13 +126,25 @@ static bool intact(const struct file *f)
     return f->entry.has_crc32c && crc == f->entry.crc32c;
 }
 
+static double cpu_seconds(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
     struct uri uri;
     int connections = 8;
-    if (argc > 2 && !strcmp(argv[1], "--connections"))
-        connections = atoi(argv[2]);
+    bool touched = false;
+    for (int i = 1; i + 1 < argc; i++) {
+        if (!strcmp(argv[i], "--connections"))
+            connections = atoi(argv[i + 1]);
+        touched |= !strcmp(argv[i], "--touched");
+    }
     struct job j = {.connections = connections,
                     .mutex = PTHREAD_MUTEX_INITIALIZER,
                     .arena = arena_new(16 << 20),
@@ -140,6 +155,9 @@ int main(int argc, char **argv)
         !store_list(j.store, uri.path, STORE_DEEP, add, &j, &e))
         die(&e);
 
+    for (int i = 0; touched && i < j.count; i++)
+        memset(j.files[i].memory.data, 1, j.files[i].entry.size);
+    double begun = clock_ms(), cpu = cpu_seconds();
     pthread_t threads[64];
     for (int i = 0; i < connections; i++)
         pthread_create(&threads[i], NULL, reader, &j);
@@ -150,6 +168,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "bench_bucket_to_memory: %s: wrong CRC32C\n", j.files[i].entry.name);
             return 1;
         }
+    if (touched)
+        printf("%.3f s, %.3f CPU s\n", (clock_ms() - begun) * 1e-3, cpu_seconds() - cpu);
     stores_free(stores);
     return 0;
 }

@@ -3,11 +3,12 @@
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
 #include "cmd/deploy_cloud.h"
+#include "cmd/instance_options.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
-#include "cmd/service_options.h"
 #include "cmd/service_report.h"
 #include "store/uri.h"
+#include "target/knative.h"
 #include "target/local.h"
 
 #include <limits.h>
@@ -19,30 +20,37 @@
 enum { ARENA_BYTES = 16 << 20 };
 
 struct deploy_settings {
-    struct service_settings service; /* first: offsets of service_group and engine_group count from here */
+    struct instance_settings instance; /* first: offsets of the groups it is for count from here */
     struct google_settings google;
     struct deploy_cloud_settings cloud;
-    const char *target;
+    const char *target, *memory;
     bool json;
-    const char *host, *memory;
+    const char *host;
     int port;
     double idle_minutes;
     bool wait, foreground;
 };
-_Static_assert(offsetof(struct deploy_settings, service) == 0, "service_group");
+_Static_assert(offsetof(struct deploy_settings, instance) == 0, "instance_group");
 
 static const struct option deploy_options[] = {
     {.name = "target",
      .type = OPTION_TEXT,
      .argument = "TARGET",
      .offset = offsetof(struct deploy_settings, target),
-     .help = "where it runs: local is this machine, cloud-run Google's; unless told local for a folder, "
-             "cloud-run for "
-             "gs://"},
+     .help = "where it runs: local, this machine; cloud-run, Google's; knative prints the manifest for a "
+             "cluster; "
+             "unless told local for a folder, cloud-run for gs://"},
+    {.name = "memory",
+     .type = OPTION_TEXT,
+     .argument = "AMOUNT",
+     .offset = offsetof(struct deploy_settings, memory),
+     .help =
+         "memory of an instance, such as 32Gi; unless told what `ferry plan` says of the model, and on this "
+         "machine as much as there is"},
     {.name = "json",
      .type = OPTION_FLAG,
      .offset = offsetof(struct deploy_settings, json),
-     .help = "print the service as one JSON object"},
+     .help = "print the service, or the manifest, as one JSON object"},
 };
 
 #define CLOUD(field) offsetof(struct deploy_settings, cloud) + offsetof(struct deploy_cloud_settings, field)
@@ -57,27 +65,6 @@ static const struct option cloud_rows[] = {
      .argument = "REGION",
      .offset = offsetof(struct deploy_settings, google) + offsetof(struct google_settings, region),
      .help = "such as asia-northeast1, where the bucket should lie, too; gcloud's run/region unless told"},
-    {.name = "vcpu",
-     .type = OPTION_INT,
-     .argument = "N",
-     .min = 1,
-     .max = 8,
-     .offset = CLOUD(cpu),
-     .help = "vCPUs of an instance (1, 2, 4, 6, 8); chosen as `ferry plan` does unless told"},
-    {.name = "min-instances",
-     .type = OPTION_INT,
-     .argument = "N",
-     .max = 1000,
-     .offset = CLOUD(min_instances),
-     .help = "kept and paid while nobody asks; they load before they count as started"},
-    {.name = "max-instances",
-     .type = OPTION_INT,
-     .argument = "N",
-     .preset = "3",
-     .min = 1,
-     .max = 1000,
-     .offset = CLOUD(max_instances),
-     .help = "at most so many at a time"},
     {.name = "public",
      .type = OPTION_FLAG,
      .offset = CLOUD(is_public),
@@ -125,12 +112,6 @@ static const struct option local_rows[] = {
      .max = 1e6,
      .offset = offsetof(struct deploy_settings, idle_minutes),
      .help = "without a request for so long, the server is stopped until the next one"},
-    {.name = "memory",
-     .type = OPTION_TEXT,
-     .argument = "AMOUNT",
-     .offset = offsetof(struct deploy_settings, memory),
-     .help = "most memory of the server, such as 32Gi; unless told as much as there is here, as much as is "
-             "needed on Cloud Run"},
     {.name = "wait",
      .letter = 'w',
      .type = OPTION_FLAG,
@@ -147,7 +128,9 @@ struct deploy {
     struct deploy_settings settings;
     const struct target *target;
     struct arena *arena;
+    uint64_t memory_bytes; /* 0: not said */
     struct local_options local;
+    struct knative_options knative;
     struct target_spec spec;
 };
 
@@ -212,7 +195,7 @@ static const char *model_uri(struct arena *a, const char *text, struct err *e)
 /* The server runs elsewhere than this command. */
 static bool settle_paths(struct deploy *d, struct err *e)
 {
-    struct service_settings *s = &d->settings.service;
+    struct service_settings *s = &d->settings.instance.service;
     if (s->api_key_file && !(s->api_key_file = absolute(d->arena, s->api_key_file, e)))
         return false;
     if (s->api_key_file && access(s->api_key_file, R_OK) != 0)
@@ -233,15 +216,82 @@ static bool read_local(struct deploy *d, struct err *e)
         return err_set(e, ERR_USAGE, "--wait goes with the background, not with --foreground");
     if (s->json && s->foreground)
         return err_set(e, ERR_USAGE, "--json goes with the background, not with --foreground");
-    return !s->memory || byte_size_parse(s->memory, "--memory", &d->local.memory_bytes, e);
+    d->local.memory_bytes = d->memory_bytes;
+    return settle_paths(d, e);
+}
+
+/* What a cluster cannot reach or should not be told. */
+static bool check_cluster(const struct deploy *d, struct err *e)
+{
+    const struct service_settings *s = &d->settings.instance.service;
+    if (!d->settings.instance.image)
+        return err_set(e, ERR_USAGE,
+                       "which image? `ferry image push REGISTRY/REPOSITORY` makes one for --image");
+    if (!strstr(d->spec.model, "://"))
+        return err_set(e, ERR_USAGE,
+                       "%s: a folder of this machine; `ferry stage` copies it to where a cluster can read it",
+                       d->spec.model);
+    if (s->config && strncmp(s->config, "gs://", 5) != 0)
+        return err_set(e, ERR_USAGE, "--config %s: a cluster cannot read it, expected gs://BUCKET/NAME",
+                       s->config);
+    if (s->api_key || s->api_key_file)
+        return err_set(
+            e, ERR_USAGE,
+            "a manifest carries no keys, and no files of this machine; --key-secret names a secret "
+            "that is there");
+    return knative_check_image(d->settings.instance.image, d->arena, e);
+}
+
+/* "NAME:KEY"; the key's name when none is given is one that Secret Manager has, too. */
+static bool read_secret(struct deploy *d, struct err *e)
+{
+    const char *text = d->settings.instance.key_secret, *colon = text ? strchr(text, ':') : NULL;
+    if (!text)
+        return true;
+    if (!*text || colon == text || (colon && !colon[1]))
+        return err_set(e, ERR_USAGE, "--key-secret \"%s\": expected NAME or NAME:KEY", text);
+    d->knative.secret = colon ? arena_strndup(d->arena, text, (size_t)(colon - text)) : text;
+    d->knative.secret_key = colon ? colon + 1 : "latest";
+    return d->knative.secret || err_set(e, ERR_MEMORY, "no memory");
+}
+
+static bool read_knative(struct deploy *d, struct err *e)
+{
+    struct instance_settings *s = &d->settings.instance;
+    struct run_service needs;
+    if (!check_cluster(d, e) || !instance_plan(&needs, s, d->spec.model, d->memory_bytes, d->arena, e))
+        return false;
+    s->service.start = needs.start == RUN_GATE ? START_GATE : START_STREAM;
+    d->spec.knative = &d->knative;
+    d->knative = (struct knative_options){
+        .image = s->image,
+        .service_account = s->service_account,
+        .vcpu = needs.shape.vcpu,
+        .memory_bytes = d->memory_bytes ? d->memory_bytes : (uint64_t)needs.shape.gib << 30,
+        .concurrency = needs.concurrency,
+        .timeout_seconds = needs.timeout_s,
+        .min_instances = s->min_instances,
+        .max_instances = s->max_instances,
+        .cpu_idle = needs.cpu_idle,
+        .gate = needs.start == RUN_GATE,
+        .probe = {needs.probe.initial_delay_s, needs.probe.period_s, needs.probe.timeout_s,
+                  needs.probe.failure_threshold},
+    };
+    if (!needs.probe.enough)
+        say(NULL,
+            "its startup probe waits as long as Cloud Run documents, which loading may take longer than");
+    return read_secret(d, e);
 }
 
 static bool read_spec(struct deploy *d, const struct operands *o, struct err *e)
 {
+    const struct deploy_settings *s = &d->settings;
     d->spec.name = o->items[0];
-    return target_check_name(d->spec.name, e) && service_check_key(&d->settings.service, e) &&
-           (d->spec.model = model_uri(d->arena, o->items[1], e)) && settle_paths(d, e) && read_local(d, e) &&
-           ((d->spec.environment = service_environment(&d->settings.service, d->arena)) ||
+    return target_check_name(d->spec.name, e) && service_check_key(&s->instance.service, e) &&
+           (!s->memory || byte_size_parse(s->memory, "--memory", &d->memory_bytes, e)) &&
+           (d->spec.model = model_uri(d->arena, o->items[1], e)) &&
+           (d->target == &target_knative ? read_knative(d, e) : read_local(d, e)) &&
+           ((d->spec.environment = service_environment(&s->instance.service, d->arena)) ||
             err_set(e, ERR_MEMORY, "no memory"));
 }
 
@@ -260,9 +310,12 @@ static bool print_service(const struct deploy *d, const struct target_service *s
     return true;
 }
 
-static bool is_local(const struct deploy *d)
+static bool print_manifest(struct deploy *d, struct target_run *r, struct err *e)
 {
-    return d->target == &target_local;
+    const char *text = d->target->manifest(r, &d->spec, d->settings.json ? TARGET_JSON : TARGET_YAML, e);
+    if (text)
+        fputs(text, stdout);
+    return text != NULL;
 }
 
 static bool deploy_google(struct deploy *d, const struct operands *o, struct err *e)
@@ -273,11 +326,10 @@ static bool deploy_google(struct deploy *d, const struct operands *o, struct err
     struct deploy_cloud cloud = {.run = &r,
                                  .google = &s->google,
                                  .settings = &s->cloud,
-                                 .service = &d->settings.service,
+                                 .instance = &d->settings.instance,
+
                                  .spec = {.name = o->items[0], .model = o->count > 1 ? o->items[1] : ""},
                                  .quiet = s->json};
-    if (s->wait || s->foreground || s->port != LOCAL_PORT_CHOOSE)
-        return err_set(e, ERR_USAGE, "--wait, --foreground and --port are for --target local");
     return target_check_name(o->items[0], e) &&
            (!s->memory || byte_size_parse(s->memory, "--memory", &cloud.memory_bytes, e)) &&
            deploy_cloud(&cloud, &service, e) && (!service.name || print_service(d, &service, e));
@@ -285,15 +337,37 @@ static bool deploy_google(struct deploy *d, const struct operands *o, struct err
 
 static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
 {
-    if (!is_local(d))
-        return deploy_google(d, o, e);
     struct target_run r = {.arena = d->arena, .say = say};
     struct target_service s = {0};
+    if (d->target == &target_cloud_run)
+        return deploy_google(d, o, e);
     if (!read_spec(d, o, e))
         return false;
+    if (d->target->manifest)
+        return print_manifest(d, &r, e);
     if (!d->settings.foreground) /* there, signals are the activator's */
         r.stop = interrupt_watch();
     return d->target->apply(&r, &d->spec, &s, e) && (d->settings.foreground || print_service(d, &s, e));
+}
+
+static const struct option_group local_group = {"Local", local_rows, sizeof local_rows / sizeof *local_rows};
+
+static const struct option_group cloud_group = {"Cloud Run", cloud_rows,
+                                                sizeof cloud_rows / sizeof *cloud_rows};
+
+/* The first option given of each group that only some targets have; NULL: none. */
+struct given {
+    const struct option *local, *cloud, *instance;
+};
+
+/* An option that says nothing to the target it is given with is a mistake. */
+static bool check_options(const struct deploy *d, const struct given *g, struct err *e)
+{
+    bool here = d->target == &target_local, google = d->target == &target_cloud_run;
+    const struct option *wrong = !here && g->local ? g->local : !google && g->cloud ? g->cloud : NULL;
+    if (here && g->instance)
+        wrong = g->instance;
+    return !wrong || err_set(e, ERR_USAGE, "--%s does not go with --target %s", wrong->name, d->target->name);
 }
 
 /* What costs money is at Google only where its bucket is. */
@@ -305,8 +379,11 @@ static const char *target_name(const struct deploy_settings *s, const struct ope
 
 static bool run_deploy(const struct command *c, char **args, int count, struct err *e)
 {
-    struct deploy d = {.settings = {.service = SERVICE_SETTINGS_UNSET, .port = LOCAL_PORT_CHOOSE}};
+    struct deploy d = {.settings = {.instance.service = SERVICE_SETTINGS_UNSET, .port = LOCAL_PORT_CHOOSE}};
     struct operands o;
+    struct given given = {option_given(c, args, count, &local_group),
+                          option_given(c, args, count, &cloud_group),
+                          option_given(c, args, count, &instance_group)};
 
     if (!options_read(c, args, count, &d.settings, &o, e))
         return false;
@@ -316,7 +393,7 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
     }
     if (o.count < (d.settings.cloud.rollback ? 1 : 2))
         return err_set(e, ERR_USAGE, "what under which name? usage: ferry deploy %s", c->synopsis);
-    if (!(d.target = service_target_named(target_name(&d.settings, &o), e)))
+    if (!(d.target = service_target_named(target_name(&d.settings, &o), e)) || !check_options(&d, &given, e))
         return false;
     d.arena = arena_new(ARENA_BYTES);
     bool ok = d.arena ? deploy(&d, &o, e) : err_set(e, ERR_MEMORY, "no memory");
@@ -326,11 +403,8 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
 
 static const struct option_group deploy_group = {"Options", deploy_options,
                                                  sizeof deploy_options / sizeof *deploy_options};
-static const struct option_group cloud_group = {"Cloud Run", cloud_rows,
-                                                sizeof cloud_rows / sizeof *cloud_rows};
-static const struct option_group local_group = {"Local", local_rows, sizeof local_rows / sizeof *local_rows};
-static const struct option_group *const deploy_groups[] = {&deploy_group,  &cloud_group,  &local_group,
-                                                           &service_group, &engine_group, NULL};
+static const struct option_group *const deploy_groups[] = {
+    &deploy_group, &cloud_group, &local_group, &instance_group, &service_group, &engine_group, NULL};
 
 static const char *const deploy_examples[] = {
     "ferry deploy qwen gs://my-models/qwen2-audio --region asia-northeast1",
@@ -341,6 +415,10 @@ static const char *const deploy_examples[] = {
     "on port 8080 of this machine; the server starts with the first request",
     "ferry deploy audio ~/models/Qwen2-Audio-7B-Instruct --target local --idle 5 --memory 32Gi --wait",
     "as on an instance of 32 GiB, stopped after five minutes without a request; first see that it loads",
+    "ferry deploy audio gs://my-models/qwen2-audio --target knative --image REGISTRY/ferry | kubectl apply "
+    "-f -",
+    "on a cluster with Knative Serving; on Cloud Run: > audio.yaml, then gcloud run services replace "
+    "audio.yaml",
     "ferry ask audio --audio call.wav \"What does the caller want?\"",
     "by its name",
     NULL,
@@ -372,7 +450,13 @@ const struct command command_deploy = {
         "and no request fails. When the new one does not load, nothing changes. What is not said again goes "
         "back to its default, but for the port. What is known of the service lies in "
         "$XDG_STATE_HOME/ferry/local/NAME; the variables of this command's environment go to its server, "
-        "and are not kept: after a restart of the machine deploy it again.",
+        "and are not kept: after a restart of the machine deploy it again.\n"
+        "\n"
+        "At the target knative nothing is created: the manifest of the service is printed, with the "
+        "processors and "
+        "memory that the headers of its model's files ask for. No key is in it; --key-secret names the "
+        "secret that "
+        "holds one.",
     .examples = deploy_examples,
     .groups = deploy_groups,
     .max_operands = 2,

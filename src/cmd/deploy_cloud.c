@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum {
+    MAX_INSTANCES = 3, /* unless told: a limit to what a flood of requests can cost */
     /* The same as `ferry plan` assumes unless told. */
     REQUESTS_PER_DAY = 100,
     ANSWER_TOKENS = 128,
@@ -85,11 +86,11 @@ static bool make_plan(struct work *w, struct err *e)
                               .requests_per_day = REQUESTS_PER_DAY,
                               .audio_seconds = m->config.family == MODEL_QWEN2_AUDIO ? AUDIO_SECONDS : 0,
                               .answer_tokens = ANSWER_TOKENS,
-                              .min_instances = d->settings->min_instances,
-                              .context = d->service->engine.context,
-                              .parallel = d->service->parallel,
-                              .kv = kv_of(d->service),
-                              .vcpu = d->settings->cpu};
+                              .min_instances = d->instance->min_instances,
+                              .context = d->instance->service.engine.context,
+                              .parallel = d->instance->service.parallel,
+                              .kv = kv_of(&d->instance->service),
+                              .vcpu = d->instance->vcpu};
     struct plan_measured nothing = {NAN, NAN};
     return plan_make(&w->plan, m, &q, &nothing, w->prices, d->run->arena, e);
 }
@@ -114,7 +115,7 @@ static bool take_memory(struct work *w, struct run_shape *shape, struct err *e)
         return true;
     for (int n = 0; run_shape_limits(n, &least, &most); n++) {
         bool vcpu_fits =
-            w->d->settings->cpu == 0 ? least.vcpu >= shape->vcpu : least.vcpu == w->d->settings->cpu;
+            w->d->instance->vcpu == 0 ? least.vcpu >= shape->vcpu : least.vcpu == w->d->instance->vcpu;
         if (vcpu_fits && gib >= least.gib && gib <= most.gib) {
             *shape = (struct run_shape){least.vcpu, gib};
             return true;
@@ -136,7 +137,7 @@ static bool find_shape(struct work *w, struct run_shape *shape, struct err *e)
             "%.1f GiB are needed and Cloud Run has %d with %d vCPU: encode it (`ferry stage --encode q8_0`), "
             "or take a smaller --context or --parallel",
             (double)o->memory_bytes / (double)PLAN_GIB, RUN_MOST_GIB,
-            w->d->settings->cpu ? w->d->settings->cpu : RUN_MOST_VCPU);
+            w->d->instance->vcpu ? w->d->instance->vcpu : RUN_MOST_VCPU);
     return take_memory(w, shape, e);
 }
 
@@ -144,8 +145,8 @@ static bool find_shape(struct work *w, struct run_shape *shape, struct err *e)
  * has CPU only while it answers. */
 static void settle_start(struct work *w)
 {
-    if (w->d->settings->min_instances > 0)
-        w->d->service->start = START_GATE;
+    if (w->d->instance->min_instances > 0)
+        w->d->instance->service.start = START_GATE;
 }
 
 static bool fill_options(struct work *w, struct err *e)
@@ -156,23 +157,24 @@ static bool fill_options(struct work *w, struct err *e)
     if (!find_shape(w, &shape, e))
         return false;
     settle_start(w);
-    bool gate = w->d->service->start == START_GATE;
-    w->options = (struct cloud_run_options){.vcpu = shape.vcpu,
-                                            .memory_gib = shape.gib,
-                                            .concurrency = v->concurrency,
-                                            .timeout_seconds = v->timeout_s,
-                                            .min_instances = s->min_instances,
-                                            .max_instances = s->max_instances,
-                                            .cpu_idle = v->cpu_idle,
-                                            .probe = {.path = gate ? "/readyz" : "/healthz",
-                                                      .initial_delay_seconds = v->probe.initial_delay_s,
-                                                      .period_seconds = v->probe.period_s,
-                                                      .failure_threshold = v->probe.failure_threshold,
-                                                      .timeout_seconds = v->probe.timeout_s},
-                                            .is_public = s->is_public,
-                                            .no_traffic = s->no_traffic,
-                                            .on_blob = tell_blob,
-                                            .on_push_request = tell_push};
+    bool gate = w->d->instance->service.start == START_GATE;
+    w->options = (struct cloud_run_options){
+        .vcpu = shape.vcpu,
+        .memory_gib = shape.gib,
+        .concurrency = v->concurrency,
+        .timeout_seconds = w->d->instance->timeout_seconds ? w->d->instance->timeout_seconds : v->timeout_s,
+        .min_instances = w->d->instance->min_instances,
+        .max_instances = w->d->instance->max_instances ? w->d->instance->max_instances : MAX_INSTANCES,
+        .cpu_idle = v->cpu_idle,
+        .probe = {.path = gate ? "/readyz" : "/healthz",
+                  .initial_delay_seconds = v->probe.initial_delay_s,
+                  .period_seconds = v->probe.period_s,
+                  .failure_threshold = v->probe.failure_threshold,
+                  .timeout_seconds = v->probe.timeout_s},
+        .is_public = s->is_public,
+        .no_traffic = s->no_traffic,
+        .on_blob = tell_blob,
+        .on_push_request = tell_push};
     w->d->spec.cloud_run = &w->options;
     return true;
 }
@@ -222,18 +224,22 @@ static bool check_vcpu(int vcpu, struct err *e)
     for (int n = 0; run_shape_limits(n, &least, &most); n++)
         if (vcpu == 0 || vcpu == least.vcpu)
             return true;
-    return err_set(e, ERR_USAGE, "--vcpu %d: Cloud Run has 1, 2, 4, 6 or 8", vcpu);
+    return err_set(e, ERR_USAGE, "--cpus %d: Cloud Run has 1, 2, 4, 6 or 8", vcpu);
 }
 
 static bool check(const struct deploy_cloud *d, struct err *e)
 {
-    const struct service_settings *s = d->service;
+    const struct service_settings *s = &d->instance->service;
     if (!d->settings->rollback && strncmp(d->spec.model, "gs://", 5) != 0)
         return err_set(
             e, ERR_USAGE,
             "%s: a service on Cloud Run loads its model from a bucket, gs://BUCKET/PREFIX; `ferry stage` "
             "puts it there",
             d->spec.model);
+    if (d->instance->image || d->instance->service_account || d->instance->key_secret)
+        return err_set(e, ERR_USAGE,
+                       "--image, --service-account and --key-secret are for --target knative: Ferry makes "
+                       "image and account itself");
     if (s->api_key || s->api_key_file)
         return err_set(e, ERR_USAGE,
                        "an API key (FERRY_API_KEY, --api-key-file) is for --target local; on Cloud Run "
@@ -247,7 +253,7 @@ static bool check(const struct deploy_cloud *d, struct err *e)
 static bool apply(struct work *w, struct target_service *out, struct err *e)
 {
     struct deploy_cloud *d = w->d;
-    d->spec.environment = service_environment(d->service, d->run->arena);
+    d->spec.environment = service_environment(&d->instance->service, d->run->arena);
     if (!d->spec.environment)
         return err_set(e, ERR_MEMORY, "no memory");
     bool ok = target_cloud_run.apply(d->run, &d->spec, out, e);
@@ -259,7 +265,7 @@ static bool apply(struct work *w, struct target_service *out, struct err *e)
 static bool deploy(struct work *w, struct target_service *out, struct err *e)
 {
     struct deploy_cloud *d = w->d;
-    if (!check_vcpu(d->settings->cpu, e) || !check(d, e) || !google_need(&w->google, d->google, d->run, e) ||
+    if (!check_vcpu(d->instance->vcpu, e) || !check(d, e) || !google_need(&w->google, d->google, d->run, e) ||
         !find_region(w, e))
         return false;
     if (d->settings->dry_run)

@@ -4,11 +4,10 @@
 #define FERRY_CMD_DEPLOY_CLOUD_H
 
 #include "cmd/google.h"
-#include "cmd/service_options.h"
+#include "cmd/instance_options.h"
 #include "target/cloud_run.h"
 
 struct deploy_cloud_settings {
-    int cpu, min_instances, max_instances;
     bool is_public, no_traffic, rollback, dry_run, yes;
 };
 
@@ -16,10 +15,10 @@ struct deploy_cloud {
     struct target_run *run;
     const struct google_settings *google;
     const struct deploy_cloud_settings *settings;
-    struct service_settings *service; /* --start may change */
-    uint64_t memory_bytes;            /* --memory; 0: chosen */
-    struct target_spec spec;          /* name and model */
-    bool quiet;                       /* --json */
+    struct instance_settings *instance; /* --start may change */
+    uint64_t memory_bytes;              /* --memory; 0: chosen */
+    struct target_spec spec;            /* name and model */
+    bool quiet;                         /* --json */
 };
 
 /* Everything up to the service's answer, or the printed requests (*out->name is NULL then). */

@@ -215,3 +215,41 @@ bool options_read(const struct command *c, char **args, int count, void *setting
     }
     return true;
 }
+
+static bool is_in(const struct option *o, const struct option_group *g)
+{
+    return o >= g->rows && o < g->rows + g->count;
+}
+
+/* The option that a word is, or, of flags that share a dash, the first of the group or the last. */
+static const struct option *option_of(const struct command *c, const char *word, const struct option_group *g,
+                                      bool *glued)
+{
+    const struct option *o = NULL;
+    if (word[1] == '-') {
+        size_t length = strcspn(word + 2, "=");
+        *glued = word[2 + length] != 0;
+        return find_long(c, word + 2, length);
+    }
+    for (const char *letter = word + 1; *letter && (o = find_letter(c, *letter)) && !is_in(o, g); letter++) {
+        *glued = letter[1] != 0;
+        if (o->type != OPTION_FLAG)
+            break;
+    }
+    return o;
+}
+
+const struct option *option_given(const struct command *c, char *const *args, int count,
+                                  const struct option_group *g)
+{
+    for (int i = 0; i < count && strcmp(args[i], "--") != 0; i++) {
+        bool glued = false;
+        if (args[i][0] != '-' || args[i][1] == 0)
+            continue;
+        const struct option *o = option_of(c, args[i], g, &glued);
+        if (o && is_in(o, g))
+            return o;
+        i += o && o->type != OPTION_FLAG && !glued; /* over its value */
+    }
+    return NULL;
+}

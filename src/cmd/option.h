@@ -76,6 +76,11 @@ struct operands {
 bool options_read(const struct command *c, char **args, int count, void *settings, struct operands *o,
                   struct err *e);
 
+/* The first option on a command line that options_read would take and that is a row of this group; NULL: none
+ * is. Before options_read, which rearranges args. */
+const struct option *option_given(const struct command *c, char *const *args, int count,
+                                  const struct option_group *g);
+
 /* The n-th row of all groups; NULL behind the last. */
 const struct option *option_at(const struct command *c, size_t n);
 

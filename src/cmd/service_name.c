@@ -36,7 +36,7 @@ const struct target *service_target(struct target_run *r, const char *name, cons
         return NULL;
     for (size_t i = 0; (t = target_at(i)); i++) {
         *out = (struct target_service){0};
-        if (which && strcmp(which, t->name) != 0)
+        if (!t->status || (which && strcmp(which, t->name) != 0))
             continue;
         if (!t->status(r, name, take_first, out, e))
             return NULL;

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { ARENA_BYTES = INT32_MAX };
-enum { VIA_HERE };
+enum { VIA_HERE, VIA_JOB };
 
 _Static_assert(offsetof(struct stage_settings, copy) == 0, "copy_group");
 
@@ -48,9 +48,45 @@ static const struct option stage_options[] = {
      .type = OPTION_CHOICE,
      .argument = "WHO",
      .preset = "here",
-     .choices = "here|job|vm",
+     .choices = "here|job",
      .offset = offsetof(struct stage_settings, via),
-     .help = "who copies: this machine (here); job and vm come with `ferry deploy`"},
+     .help = "who copies: this machine (here), or tasks of Cloud Run beside the bucket (job), which cost a "
+             "little"},
+};
+
+static const struct option job_options[] = {
+    {.name = "image",
+     .type = OPTION_TEXT,
+     .argument = "IMAGE",
+     .offset = offsetof(struct stage_settings, image),
+     .help = "what the tasks run, as `ferry image push` has put it: REGISTRY/REPOSITORY[:TAG]"},
+    {.name = "tasks",
+     .type = OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = 100,
+     .offset = offsetof(struct stage_settings, tasks),
+     .help = "how many share the files; as many as there are large files, 8 at most, unless told"},
+    {.name = "project",
+     .type = OPTION_TEXT,
+     .argument = "PROJECT",
+     .offset = offsetof(struct stage_settings, project),
+     .help = "whose job it is; gcloud's unless told"},
+    {.name = "region",
+     .type = OPTION_TEXT,
+     .argument = "REGION",
+     .offset = offsetof(struct stage_settings, region),
+     .help = "where it runs; the bucket's region unless told"},
+    {.name = "service-account",
+     .type = OPTION_TEXT,
+     .argument = "ACCOUNT",
+     .offset = offsetof(struct stage_settings, service_account),
+     .help = "who the tasks are, to the bucket; the project's default account unless told"},
+    {.name = "token-secret",
+     .type = OPTION_TEXT,
+     .argument = "NAME",
+     .offset = offsetof(struct stage_settings, token_secret),
+     .help = "secret of Secret Manager that holds the HF_TOKEN for gated and private models"},
 };
 
 /* --- what is asked for --- */
@@ -271,7 +307,8 @@ static bool print_result(const struct stage *s, struct err *e)
     if (s->encoding)
         *(pack_was_there(s) ? &o.skipped : &o.copied) += 1;
     for (int i = 0; i < s->count; i++)
-        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded;
+        o.skipped += s->files[i].choice == CHOICE_TAKEN && s->files[i].job < 0 && !s->files[i].encoded &&
+                     s->files[i].task == s->task;
     if (s->settings.copy.json) {
         json_t *result = result_json(s, false);
         if (result && !copying_json(&run, &o, result)) {
@@ -283,9 +320,22 @@ static bool print_result(const struct stage *s, struct err *e)
     copying_print(stdout, &run, &o);
     if (s->encoding)
         printf("%s: the weights in %s, %s\n", PACK_NAME, s->encoding, human_bytes(pack_bytes(s), size));
+    if (!s->sealed) {
+        printf("task %d of %d is done; the last one to be done seals\n", s->task + 1, s->tasks);
+        return true;
+    }
     print_left_out(s);
     print_left_over(s);
     printf("%s is staged completely in %s\n", version_of(s), target);
+    return true;
+}
+
+/* More tasks than files, or an encoding, which is one task's work. */
+static bool print_idle(const struct stage *s, struct err *e)
+{
+    if (s->settings.copy.json)
+        return print_json(result_json(s, false), e);
+    printf("nothing falls to task %d of %d\n", s->task + 1, s->tasks);
     return true;
 }
 
@@ -311,7 +361,7 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
     int jobs = 0;
     for (int i = 0; i < s->count; i++) {
         struct stage_file *f = &s->files[i];
-        if (f->choice != CHOICE_TAKEN || f->certified || f->encoded)
+        if (f->choice != CHOICE_TAKEN || f->certified || f->encoded || f->task != s->task)
             continue;
         struct transfer_job job = {.from = s->model.store,
                                    .to = s->target.store,
@@ -324,6 +374,17 @@ static bool add_jobs(struct stage *s, struct transfer *t, struct err *e)
         f->job = jobs++;
     }
     return true;
+}
+
+/* All is copied that falls to this process: the manifest is written, unless another task is still at work,
+ * which will then see that this one is done. */
+static bool seal(struct stage *s, struct transfer *t, struct journal *j, const char *copy_name, struct err *e)
+{
+    s->sealed = true;
+    if (s->tasks > 1 &&
+        (!journal_copy_write(j, s->target.store, copy_name, e) || !stage_share_all(s, &s->sealed, e)))
+        return false;
+    return !s->sealed || (stage_write_manifest(s, t, e) && (!copy_name || stage_share_clean(s, e)));
 }
 
 static bool copy(struct stage *s, struct journal *j, const char *copy_name, struct err *e)
@@ -339,8 +400,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
     stores_wind_down(s->stores, run.stop);
     struct transfer *t = transfer_new(&o, e);
     bool ok = t && stage_plan_pack(s, &o, e) && add_jobs(s, t, e) && copying_run(&run, t, e) &&
-              stage_make_pack(s, &run, e) && stage_write_manifest(s, t, e) &&
-              (!copy_name || journal_copy_delete(s->target.store, copy_name, e));
+              stage_make_pack(s, &run, e) && seal(s, t, j, copy_name, e);
     if (ok)
         s->outcome = copying_outcome(t);
     s->seconds = run.seconds;
@@ -351,8 +411,7 @@ static bool copy(struct stage *s, struct journal *j, const char *copy_name, stru
 /* *copy_name: of its copy in the bucket; NULL: none, since for a folder here ours is at hand. */
 static struct journal *open_journal(struct stage *s, char **copy_name, struct err *e)
 {
-    char *source = arena_printf(s->arena, "%s@%s%s%s", s->source, s->commit ? s->commit : "",
-                                s->encoding ? " " : "", s->encoding ? s->encoding : "");
+    char *source = stage_journal_source(s, s->task);
     char *target = place_uri(&s->target, s->prefix, s->arena);
     *copy_name = NULL;
     if (!source || !target) {
@@ -360,7 +419,8 @@ static struct journal *open_journal(struct stage *s, char **copy_name, struct er
         return NULL;
     }
     struct journal *j = journal_open(source, target, e);
-    if (!j || s->target.uri.scheme != URI_GS || (*copy_name = journal_copy_name(s->arena, s->prefix, j)))
+    if (!j || s->target.uri.scheme != URI_GS ||
+        (*copy_name = journal_copy_name(s->arena, s->prefix, source, target)))
         return j;
     err_set(e, ERR_MEMORY, "no memory");
     journal_close(j);
@@ -420,6 +480,8 @@ bool stage_look(struct stage *s, bool *complete, struct err *e)
     if (!stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
         return false;
     stage_compare(s);
+    if (!stage_share_files(s, e))
+        return false;
     *complete = stage_complete(s);
     if (*complete && !s->settings.copy.dry_run)
         remove_journal(s);
@@ -431,6 +493,26 @@ bool stage_copy(struct stage *s, struct err *e)
     return try_reading(s, e) && copy_with_journal(s, e);
 }
 
+static bool print_via(const struct stage *s, struct err *e)
+{
+    char time[HUMAN_TEXT];
+    if (s->settings.copy.json)
+        return print_json(result_json(s, false), e);
+    print_left_out(s);
+    print_left_over(s);
+    printf("%s is staged completely in %s: %s by %d task%s; the job is gone\n", version_of(s),
+           place_uri(&s->target, s->prefix, s->arena), human_seconds(s->seconds, time), s->tasks,
+           human_plural((uint64_t)s->tasks));
+    return true;
+}
+
+static bool run_via(struct stage *s, struct err *e)
+{
+    bool done;
+    return try_reading(s, e) && (s->settings.copy.dry_run || make_way(s, e)) && stage_via_job(s, &done, e) &&
+           (!done || print_via(s, e));
+}
+
 bool stage_run(struct stage *s, struct err *e)
 {
     bool complete;
@@ -440,27 +522,38 @@ bool stage_run(struct stage *s, struct err *e)
         return false;
     if (complete)
         return print_complete(s, e);
+    if (s->settings.via == VIA_JOB)
+        return run_via(s, e);
     if (s->settings.copy.dry_run)
         return plan(s, e);
-    return try_reading(s, e) && make_way(s, e) && copy_with_journal(s, e) && print_result(s, e);
+    if (s->tasks > 1 && !stage_share_has_work(s, s->task))
+        return print_idle(s, e);
+    if (!try_reading(s, e) || !make_way(s, e))
+        return false;
+    stage_print_hint(s);
+    return copy_with_journal(s, e) && print_result(s, e);
 }
 
 static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)
 {
     const struct stage_settings *settings = &s->settings;
-    if (settings->via != VIA_HERE)
-        return err_set(e, ERR_USAGE,
-                       "--via job and --via vm come with `ferry deploy`; this version copies from "
-                       "here: leave --via out");
     if (o->count < (settings->check ? 1 : 2))
         return err_set(e, ERR_USAGE, "which model, to where? usage: ferry stage %s", c->synopsis);
     if (settings->deep && !settings->check)
         return err_set(e, ERR_USAGE, "--deep goes with --check");
+    if (!stage_share_read(s, e))
+        return false;
+    if (settings->via != VIA_JOB && (settings->image || settings->tasks || settings->token_secret))
+        return err_set(e, ERR_USAGE, "--image, --tasks and --token-secret go with --via job");
     if (o->count == 2 && !open_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
     if (!s->stores || !stage_open_target(s, o->items[o->count - 1], e))
         return false;
+    if (s->tasks > 1 && s->target.uri.scheme != URI_GS)
+        return err_set(e, ERR_USAGE,
+                       "%s: the tasks of a job share a copy to a bucket, expected gs://BUCKET/PREFIX",
+                       o->items[o->count - 1]);
     return settings->check ? stage_check(s, e) : pin(s, e) && stage_run(s, e);
 }
 
@@ -482,7 +575,10 @@ static bool run_stage(const struct command *c, char **args, int count, struct er
 
 static const struct option_group stage_group = {"Options", stage_options,
                                                 sizeof stage_options / sizeof *stage_options};
-static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group, NULL};
+static const struct option_group job_group = {"With --via job", job_options,
+                                              sizeof job_options / sizeof *job_options};
+static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group,
+                                                          &job_group, NULL};
 
 static const char *const stage_examples[] = {
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio",
@@ -491,6 +587,10 @@ static const char *const stage_examples[] = {
     "half the bytes to store, to load and to read for each token",
     "ferry stage Qwen/Qwen2-Audio-7B-Instruct ~/models/qwen2-audio --dry-run",
     "into a folder here; says what would be copied",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio --via job --image "
+    "REGION-docker.pkg.dev/P/R/ferry",
+    "where the way from here is slow: by tasks of Cloud Run beside the bucket, after time and cost are "
+    "agreed to",
     "ferry stage --check gs://my-models/qwen2-audio",
     "is it all there?",
     NULL,
@@ -507,7 +607,9 @@ const struct command command_stage = {
         "What is there and verified is skipped; what was interrupted, even by kill -9 or on another machine, "
         "goes "
         "on when the same command is given again. A manifest, " MANIFEST_NAME
-        ", is written last: where it is, the model is complete.\n"
+        ", is written last: where it is, the model is complete. Run as the tasks of a Cloud Run Job, the "
+        "files are "
+        "shared among them.\n"
         "\n"
         "Where there are safetensors, the same weights in other formats (*.bin, *.pt, *.onnx, GGUF, "
         "original/) "

@@ -17,6 +17,8 @@ struct stage_settings {
     struct text_list include, exclude;
     bool check, deep, yes;
     int via;
+    const char *image, *project, *region, *service_account, *token_secret; /* of --via job */
+    int tasks;                                                             /* 0: chosen */
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
     int to;     /* of pack: PACK_TO_FOLDER, PACK_TO_GGUF */
 };
@@ -36,6 +38,7 @@ struct stage_file {
     const struct entry *there;             /* the target has a file of that name; NULL: none */
     const struct manifest_file *certified; /* the manifest there says what it is, and it is that */
     int job;                               /* in the transfer; -1: none */
+    int task;                              /* whose it is: stage_share.c */
 };
 
 /* Files in order of name. */
@@ -62,6 +65,8 @@ struct stage {
     int64_t manifest_generation;
     const struct manifest_file *pack_certified; /* the pack is there already, as the manifest says */
     struct repack *repack;                      /* NULL: nothing to encode */
+    int task, tasks;                            /* of a job: stage_share_read; tasks 0 or 1: alone */
+    bool sealed;                                /* by stage_copy: the manifest is there */
     struct copy_outcome outcome;                /* of stage_copy, and how long it took */
     double seconds;
 };
@@ -106,6 +111,32 @@ bool stage_make_pack(struct stage *s, struct copying *run, struct err *e);
 /* The folder's model to the file `out` and, of one that hears, its audio tower to another beside it.
  * Settings, arena and again are set. */
 bool pack_to_gguf(struct stage *s, const char *folder, const char *out, struct err *e);
+
+/* --- stage_share.c --- */
+
+/* Which task of how many this process is, by Cloud Run's variables of a job. */
+bool stage_share_read(struct stage *s, struct err *e);
+/* Fills in whose each file is. */
+bool stage_share_files(struct stage *s, struct err *e);
+bool stage_share_has_work(const struct stage *s, int task);
+/* What the journal of a task is about; NULL: no memory. */
+char *stage_journal_source(const struct stage *s, int task);
+/* Lists the target again. Whether all that falls to other tasks is there; their files are certified then. */
+bool stage_share_all(struct stage *s, bool *all, struct err *e);
+bool stage_share_clean(struct stage *s, struct err *e); /* the copies of all journals go */
+
+/* --- stage_via.c --- */
+
+/* After stage_look: tasks of Cloud Run do it, when somebody has agreed. *done: it is staged, and s->seconds
+ * says how long that took; else it was a dry run. */
+bool stage_via_job(struct stage *s, bool *done, struct err *e);
+
+/* What so many bytes, of which the largest file has so many, take from here and by so many tasks: one line.
+ */
+enum { STAGE_HINT = 300 };
+const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT]);
+/* Says so on stderr of a copy that this machine is about to begin, when it is large. */
+void stage_print_hint(const struct stage *s);
 
 /* --- stage_manifest.c --- */
 

@@ -2,7 +2,10 @@
 #include "cmd/commands.h"
 #include "cmd/google.h"
 #include "cmd/interrupt.h"
+#include "cmd/service_client.h"
 #include "cmd/service_report.h"
+#include "cmd/watch.h"
+#include "plan/regions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +15,11 @@
 enum { ARENA_BYTES = 16 << 20 };
 
 struct status_settings {
-    struct google_settings google; /* first: google_group */
-    bool json;
+    const char *project;
+    bool json, watch;
+    double seconds;
+    int count;
+    const char *region, *api_key;
 };
 
 static const struct option status_options[] = {
@@ -21,6 +27,42 @@ static const struct option status_options[] = {
      .type = OPTION_FLAG,
      .offset = offsetof(struct status_settings, json),
      .help = "print one JSON object with a list of services"},
+    {.name = "watch",
+     .letter = 'w',
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct status_settings, watch),
+     .help =
+         "look again and again, until Ctrl-C; a JSON object in a line per look where there is no terminal"},
+    {.name = "every",
+     .type = OPTION_REAL,
+     .argument = "SECONDS",
+     .preset = "1",
+     .min = 0.05,
+     .max = 86400,
+     .offset = offsetof(struct status_settings, seconds),
+     .help = "between looks"},
+    {.name = "count",
+     .letter = 'n',
+     .type = OPTION_INT,
+     .argument = "N",
+     .max = 1e9,
+     .offset = offsetof(struct status_settings, count),
+     .help = "end after so many looks; 0: go on"},
+    {.name = "project",
+     .type = OPTION_TEXT,
+     .argument = "PROJECT",
+     .offset = offsetof(struct status_settings, project),
+     .help = "Google's project; gcloud's unless told (GOOGLE_CLOUD_PROJECT, or its configuration)"},
+    {.name = "region",
+     .type = OPTION_TEXT,
+     .argument = "REGION",
+     .preset = REGION_DEFAULT,
+     .offset = offsetof(struct status_settings, region),
+     .help = "whose prices the cost is told in"},
+    {.type = OPTION_TEXT,
+     .env = "FERRY_API_KEY",
+     .offset = offsetof(struct status_settings, api_key),
+     .help = "the key that a service asks for"},
 };
 
 struct services {
@@ -57,7 +99,7 @@ static bool find(struct target_run *r, const char *name, struct services *all, s
 {
     const struct target *t;
     for (size_t i = 0; (t = target_at(i)); i++)
-        if (!t->status(r, name, add, all, e) && !pass_over(r, name, t, e))
+        if (t->status && !t->status(r, name, add, all, e) && !pass_over(r, name, t, e))
             return false;
     return all->count > 0 || !name ||
            err_set(e, ERR_NOT_FOUND, "there is no service \"%s\"; `ferry status` lists those there are",
@@ -78,6 +120,20 @@ static bool print(const struct services *all, bool json, struct err *e)
     return service_print_json(json_pack("{s:o}", "services", list), e);
 }
 
+static bool watch_services(const struct status_settings *s, const char *which, struct err *e)
+{
+    if (!region_find(s->region))
+        return err_set(e, ERR_USAGE,
+                       "--region: \"%.60s\" is not a region of Cloud Run; asia-northeast1 is one", s->region);
+    struct watch_options o = {.which = which,
+                              .api_key = s->api_key,
+                              .region = s->region,
+                              .seconds = s->seconds,
+                              .count = s->count,
+                              .json = s->json};
+    return watch(&o, e);
+}
+
 static bool run_status(const struct command *c, char **args, int count, struct err *e)
 {
     struct status_settings s = {0};
@@ -91,8 +147,13 @@ static bool run_status(const struct command *c, char **args, int count, struct e
         help_command(stdout, c);
         return true;
     }
+    if (o.count && service_is_url(o.items[0]) && !s.watch)
+        return err_set(e, ERR_USAGE, "an address can be watched: ferry status %.200s --watch", o.items[0]);
+    if (s.watch)
+        return watch_services(&s, o.count ? o.items[0] : NULL, e);
     struct target_run r = {.arena = arena_new(ARENA_BYTES), .stop = interrupt_watch()};
-    bool ok = (r.arena || err_set(e, ERR_MEMORY, "no memory")) && google_open(&google, &s.google, &r, e) &&
+    bool ok = (r.arena || err_set(e, ERR_MEMORY, "no memory")) &&
+              google_open(&google, &(struct google_settings){.project = s.project}, &r, e) &&
               find(&r, o.count ? o.items[0] : NULL, &all, e) && print(&all, s.json, e);
     free(all.items);
     google_close(&google);
@@ -102,19 +163,23 @@ static bool run_status(const struct command *c, char **args, int count, struct e
 
 static const struct option_group status_group = {"Options", status_options,
                                                  sizeof status_options / sizeof *status_options};
-static const struct option_group *const status_groups[] = {&status_group, &google_group, NULL};
+static const struct option_group *const status_groups[] = {&status_group, NULL};
 
 static const char *const status_examples[] = {
     "ferry status",
     "all services of this account on this machine",
     "ferry status demo --json",
     "one, for a program",
+    "ferry status --watch",
+    "load, slots, tokens a second, memory and cost, drawn anew each second",
+    "ferry status http://localhost:8080 --watch --every 10 >> looks.jsonl",
+    "of a service that was not deployed from here, into a file",
     NULL,
 };
 
 const struct command command_status = {
     .name = "status",
-    .synopsis = "[NAME] [--json]",
+    .synopsis = "[NAME|URL] [options]",
     .summary = "what runs: services, their state, memory and requests",
     .about =
         "Lists what `ferry deploy` has made: asleep (the next request starts it), starting, awake, "
@@ -122,7 +187,13 @@ const struct command command_status = {
         "was killed: deploy it again, or take it down). Asking wakes nothing. Where gcloud has a project, or "
         "--project names one, its services on Cloud Run are listed too: ready, updating, failed, or half "
         "made "
-        "(a deploy or a down was interrupted).",
+        "(a deploy or a down was interrupted).\n"
+        "\n"
+        "With --watch what each tells at /metrics is drawn: how far the model is loaded, requests that run "
+        "and "
+        "wait, tokens a second since the look before, memory, and what an instance of that size would have "
+        "cost on Cloud Run since this one began, were it billed all the time: the most that it can be. A "
+        "service that is not Ferry's `deploy`ed one is watched by its address.",
     .examples = status_examples,
     .groups = status_groups,
     .max_operands = 1,

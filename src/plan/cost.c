@@ -289,6 +289,21 @@ double cost_stage_job(const struct prices *p, enum price_tier tier)
     return TASKS * SECONDS * rate(&r.instance, shape);
 }
 
+struct span cost_stage_tasks(const struct prices *p, enum price_tier tier, int tasks, struct span seconds)
+{
+    enum { LEAST = 60 };
+    const struct run_shape shape = {.vcpu = 2, .gib = 2};
+    struct run_rates r = prices_run(p, tier);
+    double second = tasks * rate(&r.instance, shape);
+    return (struct span){fmax(seconds.least, LEAST) * second, fmax(seconds.most, LEAST) * second};
+}
+
+struct span cost_stage_seconds(uint64_t bytes)
+{
+    const double slow = 25e6, fast = 200e6;
+    return (struct span){(double)bytes / fast, (double)bytes / slow};
+}
+
 double cost_stage_vm(const struct prices *p, const char *region)
 {
     return prices_value(p, "gce.e2-standard-4.%s", region) + prices_value_in(p, region, "net.ip.vm") +

@@ -98,6 +98,11 @@ double cost_image(const struct prices *p, uint64_t bytes); /* Artifact Registry,
 double cost_stage_here(const struct prices *p, uint64_t bytes);
 /* A Cloud Run job: 8 tasks of 2 vCPU and 2 GiB, 5 minutes each. */
 double cost_stage_job(const struct prices *p, enum price_tier tier);
+/* The same of so many tasks that take so long each, a minute at least (run/pricing). */
+struct span cost_stage_tasks(const struct prices *p, enum price_tier tier, int tasks, struct span seconds);
+/* How long a process takes that copies so many bytes from the hub to a bucket, at 25 to 200 MB/s: assumed,
+ * and what it took is told afterwards. */
+struct span cost_stage_seconds(uint64_t bytes);
 /* A VM for an hour: e2-standard-4, external address, boot disk of 10 GB. */
 double cost_stage_vm(const struct prices *p, const char *region);
 

@@ -30,14 +30,17 @@ struct target_run {
 
 struct local_options;     /* local.h */
 struct cloud_run_options; /* cloud_run.h */
+struct knative_options;   /* knative.h */
 
 /* What is to run. */
 struct target_spec {
     const char *name;
-    const char *model;                 /* a URI, or the absolute path of a folder */
-    const char *const *environment;    /* "NAME=VALUE" of docs/design.md, "The service"; no secrets. Ends with
-                                        * NULL; FERRY_MODEL and PORT are the target's to set */
-    const struct local_options *local; /* for the target of that name */
+    const char *model;              /* a URI, or the absolute path of a folder */
+    const char *const *environment; /* "NAME=VALUE" of docs/design.md, "The service"; no secrets. Ends with
+                                     * NULL; FERRY_MODEL and PORT are the target's to set */
+    /* for the target of that name */
+    const struct local_options *local;
+    const struct knative_options *knative;
     const struct cloud_run_options *cloud_run;
 };
 
@@ -70,8 +73,14 @@ struct target_log_options {
 };
 typedef bool (*target_line_fn)(void *arg, const char *line, size_t size, struct err *e); /* without \n */
 
+enum target_format { TARGET_YAML, TARGET_JSON };
+
 struct target {
     const char *name;
+    /* Of a target that only writes down what is to run, for other programs to do: the text, in the arena of
+     * the run. Such a target has no other function, others do not have this one. */
+    const char *(*manifest)(struct target_run *r, const struct target_spec *s, enum target_format f,
+                            struct err *e);
     /* Creates or updates: when it returns true, requests are taken under the new spec. No request fails for
      * an update. *out says what runs now. */
     bool (*apply)(struct target_run *r, const struct target_spec *s, struct target_service *out,
@@ -80,6 +89,9 @@ struct target {
     bool (*status)(struct target_run *r, const char *name, target_service_fn each, void *arg, struct err *e);
     bool (*logs)(struct target_run *r, const char *name, const struct target_log_options *o,
                  target_line_fn line, void *arg, struct err *e);
+    /* Stops its server, so that the next request starts one; returns once there is none. ERR_BUSY: it answers
+     * somebody. NULL: nothing but time does that there. */
+    bool (*sleep)(struct target_run *r, const char *name, struct err *e);
     /* Ends it and whatever belongs to it, and has looked that it is gone. ERR_NOT_FOUND: there is none. */
     bool (*destroy)(struct target_run *r, const char *name, struct err *e);
 };

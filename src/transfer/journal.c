@@ -40,7 +40,7 @@ static bool make_folders(char *path, struct err *e)
 }
 
 /* A name a person can tell from others, and a hash that makes it the pair's own. */
-static void print_leaf(char *out, size_t room, const char *source, const char *target)
+char *journal_leaf(const char *source, const char *target, char out[JOURNAL_LEAF])
 {
     struct sha256 h;
     char hex[SHA256_HEX], word[48];
@@ -58,15 +58,16 @@ static void print_leaf(char *out, size_t room, const char *source, const char *t
                         ? *c
                         : '_';
     word[w] = '\0';
-    snprintf(out, room, "%s-%.16s", word, hex);
+    snprintf(out, JOURNAL_LEAF, "%s-%.16s", word, hex);
+    return out;
 }
 
 static bool name_place(struct journal *j, const char *source, const char *target, struct err *e)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    char leaf[80];
-    print_leaf(leaf, sizeof leaf, source, target);
+    char leaf[JOURNAL_LEAF];
     int n;
+    journal_leaf(source, target, leaf);
     if (state && *state == '/') /* a relative one is to be ignored, says the XDG specification */
         n = snprintf(j->path, sizeof j->path, "%s/ferry/%s", state, leaf);
     else if (home && *home == '/')
@@ -242,11 +243,6 @@ const char *journal_path(const struct journal *j)
     return j->path;
 }
 
-const char *journal_leaf(const struct journal *j)
-{
-    return strrchr(j->path, '/') + 1;
-}
-
 /* --- what is known, and what gets known --- */
 
 const struct journal_file *journal_find(struct journal *j, const char *name)
@@ -364,9 +360,10 @@ static bool adopt_locked(struct journal *j, const struct state *theirs, struct e
     return ok;
 }
 
-bool journal_adopt(struct journal *j, const char *text, size_t size, struct err *e)
+/* Lines of somebody else's, which must be of this pair. */
+static bool read_text(struct state *s, const char *source, const char *target, const char *text, size_t size,
+                      struct err *e)
 {
-    struct state theirs = {0};
     size_t good;
     int lines;
     char *copy = size <= JOURNAL_MAX_BYTES ? malloc(size + 1) : NULL;
@@ -374,17 +371,38 @@ bool journal_adopt(struct journal *j, const char *text, size_t size, struct err 
         return err_set(e, ERR_MEMORY, "no memory for a journal of %zu bytes", size);
     if (size)
         memcpy(copy, text, size);
-    bool ok = state_read(&theirs, copy, size, &good, &lines, e);
-    pthread_mutex_lock(&j->locked.mutex);
-    const struct state *ours = &j->locked.state;
-    if (ok && (!theirs.source || strcmp(theirs.source, ours->source) != 0 ||
-               strcmp(theirs.target, ours->target) != 0))
+    bool ok = state_read(s, copy, size, &good, &lines, e);
+    if (ok && (!s->source || strcmp(s->source, source) != 0 || strcmp(s->target, target) != 0))
         ok = err_set(e, ERR_CORRUPT, "not the journal of this copy");
-    ok = ok && adopt_locked(j, &theirs, e);
-    pthread_mutex_unlock(&j->locked.mutex);
-    state_clear(&theirs);
     free(copy);
     return ok;
+}
+
+bool journal_adopt(struct journal *j, const char *text, size_t size, struct err *e)
+{
+    struct state theirs = {0};
+    pthread_mutex_lock(&j->locked.mutex);
+    const struct state *ours = &j->locked.state;
+    bool ok = read_text(&theirs, ours->source, ours->target, text, size, e) && adopt_locked(j, &theirs, e);
+    pthread_mutex_unlock(&j->locked.mutex);
+    state_clear(&theirs);
+    return ok;
+}
+
+struct journal *journal_of_text(const char *source, const char *target, const char *text, size_t size,
+                                struct err *e)
+{
+    struct journal *j = calloc(1, sizeof *j);
+    if (!j) {
+        err_set(e, ERR_MEMORY, "no memory for a journal");
+        return NULL;
+    }
+    j->fd = -1;
+    pthread_mutex_init(&j->locked.mutex, NULL);
+    if (read_text(&j->locked.state, source, target, text, size, e))
+        return j;
+    journal_close(j);
+    return NULL;
 }
 
 bool journal_check(const char *text, size_t size, int *lines, struct err *e)

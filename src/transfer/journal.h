@@ -74,7 +74,10 @@ bool journal_exists(const char *source, const char *target); /* a copy of this p
 void journal_close(struct journal *j);                       /* NULL is fine */
 bool journal_remove(struct journal *j, struct err *e);       /* all is done: deletes and closes */
 const char *journal_path(const struct journal *j);
-const char *journal_leaf(const struct journal *j); /* the last part of the path */
+
+/* The last part of the path of this pair's journal, into out. Returns out. */
+enum { JOURNAL_LEAF = 80 };
+char *journal_leaf(const char *source, const char *target, char out[JOURNAL_LEAF]);
 
 /* What is known of a file, or NULL. Valid until the next call that writes about the same file. */
 const struct journal_file *journal_find(struct journal *j, const char *name);
@@ -93,6 +96,11 @@ bool journal_whole(struct journal *j, const struct journal_start *start, const s
 /* The whole as text without secrets (malloc), and taking over such a text where ours knows less. */
 char *journal_text(struct journal *j, size_t *size, struct err *e);
 bool journal_adopt(struct journal *j, const char *text, size_t size, struct err *e);
+
+/* What such a text says, to look things up in: a journal without a file, which nothing can be written to.
+ * NULL with *e set: ERR_CORRUPT, it is not of this pair. journal_close. */
+struct journal *journal_of_text(const char *source, const char *target, const char *text, size_t size,
+                                struct err *e);
 
 /* The lines alone, for tests and fuzzing: how many whole ones, no file. False only when memory is short or
  * it is over a limit. */

@@ -5,9 +5,10 @@
 
 #include <stdlib.h>
 
-char *journal_copy_name(struct arena *a, const char *prefix, const struct journal *j)
+char *journal_copy_name(struct arena *a, const char *prefix, const char *source, const char *target)
 {
-    return arena_printf(a, "%s.ferry/journal-%s", prefix, journal_leaf(j));
+    char leaf[JOURNAL_LEAF];
+    return arena_printf(a, "%s.ferry/journal-%s", prefix, journal_leaf(source, target, leaf));
 }
 
 static bool read_text(struct store *s, const struct entry *there, char **text, struct err *e)
@@ -40,6 +41,24 @@ bool journal_copy_read(struct journal *j, struct store *s, const char *name, str
     free(text);
     arena_free(a);
     return ok;
+}
+
+struct journal *journal_copy_open(struct store *s, const char *name, const char *source, const char *target,
+                                  struct err *e)
+{
+    struct entry there;
+    struct journal *j = NULL;
+    struct arena *a = arena_new(64 << 10);
+    char *text = NULL;
+    if (!a)
+        err_set(e, ERR_MEMORY, "no memory for a journal");
+    else if (store_stat(s, name, a, &there, e) && read_text(s, &there, &text, e))
+        j = journal_of_text(source, target, text, (size_t)there.size, e);
+    if (!j)
+        err_wrap(e, "%s", name);
+    free(text);
+    arena_free(a);
+    return j;
 }
 
 bool journal_copy_write(struct journal *j, struct store *s, const char *name, struct err *e)

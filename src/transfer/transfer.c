@@ -264,7 +264,7 @@ static struct copy *pick_open_locked(const struct transfer *t)
 static int run_locked(const struct transfer *t, const struct copy *c)
 {
     uint64_t left = (t->locked.progress.bytes_total - t->locked.progress.bytes_done) / c->part_bytes;
-    uint64_t fair = left / (2 * (uint64_t)t->opt.workers);
+    uint64_t fair = left / (uint64_t)t->opt.workers;
     int most = c->parts - c->locked.next_part;
     bool single = c->hashed || c->ordered || store_scheme(c->job.from) != URI_GS ||
                   store_scheme(c->job.to) != URI_LOCAL;

@@ -28,6 +28,7 @@ void scratch_start(struct scratch *s, const char *ferry)
     assert_int_equal(mkdir("hub", 0700), 0);
     emulator_start(&s->emulator, &(struct emulator_options){.hub = "hub",
                                                             .bucket = SCRATCH_BUCKET,
+                                                            .program = ferry,
                                                             .public_key = SCRATCH_PUBLIC_KEY,
                                                             .lfs_bytes = 100000});
     emulator_setenv(&s->emulator);

@@ -25,7 +25,7 @@
     "expected the path of a model folder (config.json, *.safetensors, tokenizer files), gs://… or hf://…"
 
 static const struct {
-    const char *words[6];
+    const char *words[14];
     int code;
     const char *err; /* the whole of stderr */
 } refused[] = {
@@ -52,7 +52,34 @@ static const struct {
      "puts it there\n"},
     {{"deploy", "demo", TINY, "--target", "moon"},
      2,
-     "ferry: deploy: --target: \"moon\", expected one of local, cloud-run\n"},
+     "ferry: deploy: --target: \"moon\", expected one of local, cloud-run, knative\n"},
+    {{"deploy", "demo", TINY, "--target", "local", "--cpus", "2"},
+     2,
+     "ferry: deploy: --cpus does not go with --target local\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative", "-p1"},
+     2,
+     "ferry: deploy: --port does not go with --target knative\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative"},
+     2,
+     "ferry: deploy: which image? `ferry image push REGISTRY/REPOSITORY` makes one for --image\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative", "--image", "me/ferry", "--config", "live.json"},
+     2,
+     "ferry: deploy: --config live.json: a cluster cannot read it, expected gs://BUCKET/NAME\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative", "--image", "me/ferry", "--api-key-file", "k"},
+     2,
+     "ferry: deploy: a manifest carries no keys, and no files of this machine; --key-secret names a secret "
+     "that "
+     "is there\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative", "--image", "me/ferry@1"},
+     2,
+     "ferry: deploy: me/ferry@1: expected @sha256: and 64 digits behind the @\n"},
+    {{"deploy", "demo", "gs://bkt/m", "--target", "knative", "--image", "me/ferry", "--cpus", "1", "--memory",
+      "4Gi", "--key-secret", "key:"},
+     2,
+     "ferry: deploy: --key-secret \"key:\": expected NAME or NAME:KEY\n"},
+    {{"logs", "demo", "--target", "knative"},
+     1,
+     "ferry: logs: there is no service \"demo\"; `ferry status` lists those there are\n"},
     {{"deploy", "Demo", TINY, "--target", "local"},
      2,
      "ferry: deploy: \"Demo\": expected a service's name: at most 49 of a-z, 0-9 and -, a letter first, no - "

@@ -1,6 +1,7 @@
 #include "cmd/again.h"
 #include "cmd/byte_range.h"
 #include "cmd/human.h"
+#include "cmd/stage.h"
 
 #include <string.h>
 
@@ -10,6 +11,21 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+/* The reference model: five files of 3.9 GB at most. One file is one task's, whatever there are. */
+static void hint_says_what_both_ways_take(void **state)
+{
+    char text[STAGE_HINT];
+    (void)state;
+    assert_string_equal(
+        stage_hint(16794189824, 3980819456, 5, text),
+        "16.8 GB from here: 2 min 14 s at 1 Gbit/s up and down, 22 min 24 s at 100 Mbit/s; --via job, "
+        "beside the bucket: 20 s to 2 min 39 s");
+    assert_string_equal(
+        stage_hint(16000000000, 16000000000, 1, text),
+        "16.0 GB from here: 2 min 8 s at 1 Gbit/s up and down, 21 min 20 s at 100 Mbit/s; --via job, "
+        "beside the bucket: 1 min 20 s to 10 min 40 s");
+}
 
 static void sizes_have_three_digits(void **state)
 {
@@ -113,11 +129,9 @@ static void command_can_be_pasted_into_a_shell(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_have_three_digits),
-        cmocka_unit_test(times_have_two_units),
-        cmocka_unit_test(ranges_are_read_as_http_reads_them),
-        cmocka_unit_test(range_that_is_none_is_refused),
-        cmocka_unit_test(command_can_be_pasted_into_a_shell),
+        cmocka_unit_test(hint_says_what_both_ways_take), cmocka_unit_test(sizes_have_three_digits),
+        cmocka_unit_test(times_have_two_units),          cmocka_unit_test(ranges_are_read_as_http_reads_them),
+        cmocka_unit_test(range_that_is_none_is_refused), cmocka_unit_test(command_can_be_pasted_into_a_shell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

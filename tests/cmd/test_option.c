@@ -1,5 +1,7 @@
+#include "cmd/commands.h"
 #include "cmd/option.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +192,31 @@ static void operands_keep_their_order_between_options(void **state)
     assert_string_equal(s.files.items[0], "x");
 }
 
+/* What belongs to another option, or stands behind the end of them, is none. */
+static void option_of_a_group_is_found_before_anything_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *name; /* of the second group's; NULL: none */
+    } rows_of[] = {
+        {"", NULL},           {"a --port 1", NULL},  {"--kv q8", "kv"},
+        {"--kv=q8", "kv"},    {"--port --kv", NULL}, {"--port=1 --kv", "kv"},
+        {"-- --kv q8", NULL}, {"-jf x", "file"},     {"-pf", NULL},
+        {"-p -f x", NULL},    {"-j -fx", "file"},    {"--none --kv", "kv"},
+        {"- -f", "file"},
+    };
+    for (size_t i = 0; i < sizeof rows_of / sizeof *rows_of; i++) {
+        char line[100], *args[20], *save = NULL;
+        int count = 0;
+        snprintf(line, sizeof line, "%s", rows_of[i].line);
+        for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+            args[count++] = word;
+        const struct option *o = option_given(&command, args, count, &second);
+        if (!o != !rows_of[i].name || (o && strcmp(o->name, rows_of[i].name) != 0))
+            fail_msg("\"%s\": %s", rows_of[i].line, o ? o->name : "none");
+    }
+}
+
 static void two_dashes_end_the_options(void **state)
 {
     struct settings s;
@@ -235,15 +262,34 @@ static void choices_are_counted_from_zero(void **state)
     assert_int_equal(option_choice("far too long", 0, text, sizeof text), 0);
 }
 
+static bool same_name(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+static void options_of_a_command_have_names_of_their_own(void **state)
+{
+    (void)state;
+    const struct command *c;
+    const struct option *a, *b;
+    for (size_t i = 0; (c = command_at(i)); i++)
+        for (size_t n = 0; (a = option_at(c, n)); n++)
+            for (size_t k = 0; k < n && (b = option_at(c, k)); k++)
+                if (same_name(a->name, b->name) || (a->letter && a->letter == b->letter))
+                    fail_msg("ferry %s: --%s is also --%s", c->name, a->name, b->name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_of_a_command_have_names_of_their_own),
         cmocka_unit_test(what_makes_no_sense_is_refused_with_what_is_expected),
         cmocka_unit_test(list_has_an_end),
         cmocka_unit_test(command_line_wins_over_environment_over_default),
         cmocka_unit_test(every_spelling_is_understood),
         cmocka_unit_test(letters_share_a_dash),
         cmocka_unit_test(operands_keep_their_order_between_options),
+        cmocka_unit_test(option_of_a_group_is_found_before_anything_is_read),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(help_is_seen_before_anything_is_wrong),
         cmocka_unit_test(unset_field_stays_as_it_was),

@@ -2,7 +2,7 @@
 #include "base/arena.h"
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
-#include "cmd/service_options.h"
+#include "cmd/instance_options.h"
 #include "cmd/service_report.h"
 
 #include <stdlib.h>
@@ -145,9 +145,43 @@ static void what_nobody_says_is_no_variable(void **state)
     arena_free(a);
 }
 
+#define GIB ((uint64_t)1 << 30)
+
+static void instance_that_does_not_hold_the_model_is_refused_with_what_would_help(void **state)
+{
+    (void)state;
+    static const struct {
+        int vcpu;
+        uint64_t needed, memory;
+        const char *problem; /* NULL: it holds it */
+    } rows[] = {
+        {0, 19 * GIB, 0, NULL},
+        {8, 19 * GIB, 0, NULL},
+        {0, 60 * GIB, 60 * GIB, NULL}, /* on a cluster */
+        {0, 19 * GIB, 8 * GIB,
+         "--memory: it needs 20 GiB; to try it with less all the same, give --cpus too"},
+        {2, 19 * GIB, 0,
+         "--cpus 2: it needs 20 GiB, which Cloud Run has with other numbers of vCPUs; elsewhere give "
+         "--memory too"},
+        {0, 60 * GIB, 0,
+         "it needs 63 GiB of memory for 4 requests at a time, and Cloud Run has 32: --parallel, --context "
+         "and --kv "
+         "q8 make it less, `ferry stage --encode q8_0` too; for a cluster give --cpus and --memory"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct instance_settings s = {.service.parallel = 4, .vcpu = rows[i].vcpu};
+        struct err e = {0};
+        struct run_shape shape = run_shape_for(rows[i].needed, rows[i].vcpu);
+        assert_int_equal(instance_fits(&s, shape, rows[i].needed, rows[i].memory, &e), !rows[i].problem);
+        if (rows[i].problem)
+            assert_string_equal(e.text, rows[i].problem);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instance_that_does_not_hold_the_model_is_refused_with_what_would_help),
         cmocka_unit_test(amounts_of_memory_are_read_as_cloud_run_reads_them),
         cmocka_unit_test(states_say_since_when_and_when_it_goes_on),
         cmocka_unit_test(what_is_unknown_is_null_in_json),

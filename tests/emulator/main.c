@@ -3,6 +3,7 @@
  * descriptions, never from Ferry's client code. */
 #include "api/api.h"
 #include "hub_repo.h"
+#include "jobs.h"
 #include "run_emulator.h"
 #include "service.h"
 #include "storage.h"
@@ -38,18 +39,45 @@ static const char usage[] =
     "  --url-seconds N       life of a signed URL (3600)\n"
     "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
     "  --cdn-port N          where signed URLs point (0)\n"
+    "  --program FILE        what the tasks of Cloud Run's jobs run\n"
     "  --log FILE            instead of FOLDER/requests.jsonl\n"
     "  --with-parent         end when the program that started it does\n";
 
 static bool parse(int argc, char **argv, struct settings *s)
 {
-    enum { PORT = 1, DATA, HUB, FAULTS, BUCKET, KEY, SERVICE, TOKEN, URL, LFS, CDN, LOG, PARENT, HELP };
-    static const struct option options[] = {
-        {"port", 1, NULL, PORT},           {"data", 1, NULL, DATA},           {"hub", 1, NULL, HUB},
-        {"faults", 1, NULL, FAULTS},       {"bucket", 1, NULL, BUCKET},       {"public-key", 1, NULL, KEY},
-        {"service-url", 1, NULL, SERVICE}, {"token-seconds", 1, NULL, TOKEN}, {"url-seconds", 1, NULL, URL},
-        {"lfs-bytes", 1, NULL, LFS},       {"cdn-port", 1, NULL, CDN},        {"log", 1, NULL, LOG},
-        {"with-parent", 0, NULL, PARENT},  {"help", 0, NULL, HELP},           {NULL, 0, NULL, 0}};
+    enum {
+        PORT = 1,
+        DATA,
+        HUB,
+        FAULTS,
+        BUCKET,
+        KEY,
+        SERVICE,
+        TOKEN,
+        URL,
+        LFS,
+        CDN,
+        LOG,
+        PARENT,
+        PROGRAM,
+        HELP
+    };
+    static const struct option options[] = {{"port", 1, NULL, PORT},
+                                            {"data", 1, NULL, DATA},
+                                            {"hub", 1, NULL, HUB},
+                                            {"faults", 1, NULL, FAULTS},
+                                            {"bucket", 1, NULL, BUCKET},
+                                            {"public-key", 1, NULL, KEY},
+                                            {"service-url", 1, NULL, SERVICE},
+                                            {"token-seconds", 1, NULL, TOKEN},
+                                            {"url-seconds", 1, NULL, URL},
+                                            {"lfs-bytes", 1, NULL, LFS},
+                                            {"cdn-port", 1, NULL, CDN},
+                                            {"log", 1, NULL, LOG},
+                                            {"with-parent", 0, NULL, PARENT},
+                                            {"program", 1, NULL, PROGRAM},
+                                            {"help", 0, NULL, HELP},
+                                            {NULL, 0, NULL, 0}};
     *s = (struct settings){.token_seconds = 3599, .url_seconds = 3600, .lfs_bytes = 10 << 20};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
@@ -85,6 +113,9 @@ static bool parse(int argc, char **argv, struct settings *s)
             break;
         case LFS:
             s->lfs_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case PROGRAM:
+            s->program = optarg;
             break;
         case LOG:
             s->log = optarg;
@@ -134,6 +165,7 @@ static bool service_open(struct service *s, struct err *e)
         !(s->world = world_open(s->settings.data, e)))
         return false;
     s->faults = faults_new();
+    s->jobs = jobs_new();
     s->tokens = tokens_new();
     s->hub = s->settings.hub ? hub_new(s->settings.hub, s->settings.lfs_bytes) : NULL;
     if (s->settings.bucket)
@@ -143,6 +175,7 @@ static bool service_open(struct service *s, struct err *e)
 
 static void service_close(struct service *s)
 {
+    jobs_free(s->jobs);
     world_close(s->world);
     faults_free(s->faults);
     tokens_free(s->tokens);

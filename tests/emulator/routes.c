@@ -1,4 +1,5 @@
 #include "endpoints.h"
+#include "jobs.h"
 #include "run.h"
 #include "storage.h"
 
@@ -41,6 +42,14 @@ static const struct route routes[] = {
     {"main", "PUT", "/resumable/upload/storage/v1/b/{}/o", begin_session_put, finish_session_put},
     {"main", "DELETE", "/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
     {"main", "DELETE", "/resumable/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
+
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs", begin_json, job_insert},
+    {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_read},
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_verb},
+    {"main", "DELETE", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_remove},
+    {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_read},
+    {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_verb},
+    {"main", "GET", "/v2/projects/{}/locations/{}/operations/job-{}", begin_json, job_operation},
 
     {"main", "GET", "/v2/projects/{}/locations/{}/services/{}:getIamPolicy", begin_run, run_policy_get},
     {"main", "POST", "/v2/projects/{}/locations/{}/services/{}:setIamPolicy", begin_run, run_policy_set},

@@ -65,6 +65,7 @@ static void make_words(const struct emulator *m, struct words *w)
     add(w, "--faults", o->faults);
     add(w, "--bucket", o->bucket);
     add(w, "--public-key", o->public_key);
+    add(w, "--program", o->program);
 }
 
 /* The line it prints when it answers. */

@@ -217,6 +217,14 @@ static void staging_is_paid_once(void **state)
     /* 8 tasks, 300 s, 2 * 0.000018 + 2 * 0.000002 */
     assert_close(cost_stage_job(snapshot, TIER_1), 0.096);
     /* 0.17193144 + 0.005 + 10 * 0.13 / 730 */
+    /* the same by parts; a task is charged for a minute at least */
+    struct span long_tasks = cost_stage_tasks(snapshot, TIER_1, 8, span_of(300));
+    assert_close(long_tasks.least, 0.096);
+    assert_close(long_tasks.most, 0.096);
+    assert_close(cost_stage_tasks(snapshot, TIER_1, 8, (struct span){3, 30}).most, 0.096 / 5);
+    assert_true(isnan(cost_stage_tasks(snapshot, TIER_UNKNOWN, 8, span_of(300)).least));
+    assert_close(cost_stage_seconds(4000000000).least, 20);
+    assert_close(cost_stage_seconds(4000000000).most, 160);
     assert_close(cost_stage_vm(snapshot, "asia-northeast1"), 0.17193144 + 0.005 + 1.3 / 730);
     assert_true(isnan(cost_stage_vm(snapshot, "us-central1"))); /* an address there: not in the snapshot */
 }

@@ -181,7 +181,7 @@ function meaningOfV2({ ingress, template: t }) {
 
 test("what is sent means what gcloud means with the same flags", async () => {
   const capture = JSON.parse(readFileSync(join(root, "tests/data/captures/run-deploy-create.json")));
-  await ok(...up, "--vcpu", "8", "--memory", "32Gi", "--max-instances", "3", "--parallel", "1");
+  await ok(...up, "--cpus", "8", "--memory", "32Gi", "--max-instances", "3", "--parallel", "1");
   const sent = (await changes()).find((l) => l.call === "run.projects.locations.services.create").json;
   const theirs = meaningOfKnative(capture.body), ours = meaningOfV2(sent);
   assert.deepEqual(Object.keys(ours.probe).sort(), Object.keys(theirs.probe).sort());
@@ -212,7 +212,7 @@ test("a revision that fails leaves requests with the old one, and its own lines 
   await ok(...up);
   const good = (await service()).latestReadyRevision;
   await emulator.faults({ faults: [{ method: "PATCH", path: "*/services/qwen", do: { operation_seconds: 2, operation_error: { code: 9, message: "Revision is not ready: memory limit exceeded" } } }] });
-  const going = ferry([...up, "--vcpu", "8"]);
+  const going = ferry([...up, "--cpus", "8"]);
   for (let s = await service(); !s.reconciling; s = await service()) await new Promise((later) => setTimeout(later, 20));
   const revision = (await service()).latestCreatedRevision.split("/").at(-1);
   await emulator.entry({ severity: "ERROR", resource: { type: "cloud_run_revision", labels: { service_name: "qwen", location: region, revision_name: revision } }, jsonPayload: { message: "tensor lm_head.weight: no room" } });
@@ -235,11 +235,11 @@ test("a revision without traffic, all of it then, and back", async () => {
   assert.equal(first.status, 2, first.stderr);
   await ok(...up);
   const one = (await service()).latestReadyRevision.split("/").at(-1);
-  await ok(...up, "--vcpu", "8", "--no-traffic");
+  await ok(...up, "--cpus", "8", "--no-traffic");
   let s = await service();
   assert.equal(s.traffic[0].revision, one);
   assert.notEqual(s.latestReadyRevision.split("/").at(-1), one);
-  await ok(...up, "--vcpu", "8");
+  await ok(...up, "--cpus", "8");
   s = await service();
   assert.equal(s.traffic[0].type, "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST");
   await ok("deploy", "qwen", "--rollback", "--region", region);
@@ -279,7 +279,7 @@ test("what cannot be is refused before anything is made", async (t) => {
     [["deploy", "qwen", model, "--yes"], 2, /--region/],
     [["deploy", "qwen", model, "--region", "tokyo", "--yes"], 2, /not a region/],
     [["deploy", "qwen", model, "--region", region], 4, /--yes/],
-    [[...up, "--vcpu", "3"], 2, /1, 2, 4, 6 or 8/],
+    [[...up, "--cpus", "3"], 2, /1, 2, 4, 6 or 8/],
     [[...up, "--memory", "64Gi"], 2, /at most 32 GiB/],
     [[...up, "--config", "prompt.json"], 2, /from a bucket/],
     [["deploy", "Qwen", model, "--region", region, "--yes"], 2, /service's name/],

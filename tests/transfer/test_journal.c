@@ -413,8 +413,36 @@ static void other_pairs_have_other_journals(void **state)
     assert_non_null(b);
     assert_string_not_equal(journal_path(a), journal_path(b));
     assert_non_null(strstr(journal_path(a), "/ferry/a-"));
-    assert_string_equal(strrchr(journal_path(a), '/') + 1, journal_leaf(a));
+    char leaf[JOURNAL_LEAF];
+    assert_string_equal(strrchr(journal_path(a), '/') + 1, journal_leaf("/x/a", "/y", leaf));
     assert_true(journal_remove(a, &e) && journal_remove(b, &e));
+}
+
+/* What another machine wrote is looked at, and no file comes of it. */
+static void text_of_a_journal_says_what_the_journal_does(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    size_t size;
+    struct journal *j = journal_open("/seen", "/there", &e);
+    struct journal_start begun = {
+        .name = "a", .identity = "x", .upload_token = "", .size = 5, .part_bytes = 8, .range_bytes = 8};
+    uint32_t range = 7;
+    struct journal_seal seal = {.crc32c = 7, .sha256 = "", .ranges = &range, .range_count = 1};
+    assert_true(journal_whole(j, &begun, &seal, 3, &e));
+    char *text = journal_text(j, &size, &e);
+    assert_non_null(text);
+    assert_true(journal_remove(j, &e));
+    struct journal *seen = journal_of_text("/seen", "/there", text, size, &e);
+    const struct journal_file *f = journal_find(seen, "a");
+    assert_true(f && f->done && f->seal.crc32c == 7 && f->seal.ranges[0] == 7);
+    assert_null(journal_find(seen, "b"));
+    journal_close(seen);
+    assert_false(journal_exists("/seen", "/there"));
+    assert_null(journal_of_text("/seen", "/elsewhere", text, size, &e));
+    assert_int_equal(e.kind, ERR_CORRUPT);
+    assert_null(journal_of_text("/seen", "/there", "", 0, &e));
+    free(text);
 }
 
 static void somebody_elses_lines_do_not_count(void **state)
@@ -610,6 +638,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_again_is_not_written),
         cmocka_unit_test(another_process_is_told_who_has_it),
         cmocka_unit_test(other_pairs_have_other_journals),
+        cmocka_unit_test(text_of_a_journal_says_what_the_journal_does),
         cmocka_unit_test(somebody_elses_lines_do_not_count),
         cmocka_unit_test(no_place_to_write_is_said),
         cmocka_unit_test(a_full_disk_fails_and_leaves_whole_lines),

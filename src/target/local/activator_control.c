@@ -17,8 +17,8 @@ struct asker {
     struct activator *activator;
     char *bytes; /* [room]: what has come */
     size_t size, room;
-    json_t *apply; /* a request whose environment is still coming; bytes are those */
-    size_t apply_size;
+    bool applies; /* the environment of this request is still coming; bytes are those */
+    struct control_request apply;
     struct asker *next;
     bool closed;
 };
@@ -77,7 +77,7 @@ void control_free_closed(struct activator *a)
     while (a->closed_askers) {
         struct asker *k = a->closed_askers;
         a->closed_askers = k->next;
-        json_decref(k->apply);
+        control_request_clear(&k->apply);
         free(k->bytes);
         free(k);
     }
@@ -89,12 +89,11 @@ static void apply(struct activator *a, struct asker *k)
 {
     struct err e = {0};
     struct spec s;
-    char **environment = environment_unpack(k->bytes, k->apply_size);
-    bool wait = json_is_true(json_object_get(k->apply, "wait"));
-    bool taken = spec_take(&s, json_object_get(k->apply, "spec"), &e);
+    char **environment = environment_unpack(k->bytes, k->apply.environment_bytes);
+    bool taken = spec_take(&s, k->apply.spec, &e);
     if (taken && !environment)
         err_set(&e, ERR_MEMORY, "the environment did not arrive whole");
-    bool ok = taken && environment && activator_apply(a, &s, environment, wait, k, &e);
+    bool ok = taken && environment && activator_apply(a, &s, environment, k->apply.wait, k, &e);
     if (ok)
         return;
     spec_clear(&s);
@@ -102,33 +101,23 @@ static void apply(struct activator *a, struct asker *k)
     control_done(a, k, e.text);
 }
 
-static void take_apply(struct asker *k, json_t *request)
-{
-    json_int_t size = json_integer_value(json_object_get(request, "environment_bytes"));
-    if (size < 0 || size > ENVIRONMENT_MAX_BYTES) {
-        control_done(k->activator, k, "the environment is too large");
-        return;
-    }
-    k->apply = json_incref(request);
-    k->apply_size = (size_t)size;
-}
-
-static void take_request(struct asker *k, const char *line)
+static void take_request(struct asker *k, const char *line, size_t size)
 {
     struct activator *a = k->activator;
-    json_t *request = json_loads(line, 0, NULL);
-    const char *what = json_string_value(json_object_get(request, "do"));
-    if (what && strcmp(what, "status") == 0) {
-        control_done(a, k, NULL);
-    } else if (what && strcmp(what, "stop") == 0) {
-        control_done(a, k, NULL);
-        activator_stop(a);
-    } else if (what && strcmp(what, "apply") == 0) {
-        take_apply(k, request);
+    struct control_request q;
+    struct err e = {0};
+    if (!control_request_parse(&q, line, size, &e)) {
+        control_done(a, k, e.text);
+    } else if (q.verb == CONTROL_APPLY) {
+        k->apply = q;
+        k->applies = true;
+    } else if (q.verb == CONTROL_SLEEP) {
+        control_done(a, k, activator_sleep(a, &e) ? NULL : e.text);
     } else {
-        control_done(a, k, "expected status, apply or stop");
+        control_done(a, k, NULL);
+        if (q.verb == CONTROL_STOP)
+            activator_stop(a);
     }
-    json_decref(request);
 }
 
 static void drop_bytes(struct asker *k, size_t n)
@@ -140,22 +129,22 @@ static void drop_bytes(struct asker *k, size_t n)
 /* True: there may be more to take. */
 static bool take_bytes(struct asker *k)
 {
-    if (k->apply) {
-        if (k->size < k->apply_size)
+    if (k->applies) {
+        size_t environment = k->apply.environment_bytes;
+        if (k->size < environment)
             return false;
         apply(k->activator, k);
-        drop_bytes(k, k->apply_size);
-        json_decref(k->apply);
-        k->apply = NULL;
+        drop_bytes(k, environment);
+        control_request_clear(&k->apply);
+        k->applies = false;
         return true;
     }
     char *end = memchr(k->bytes, '\n', k->size);
     if (!end)
         return false;
-    *end = 0;
-    size_t line = (size_t)(end - k->bytes) + 1;
-    take_request(k, k->bytes);
-    drop_bytes(k, line);
+    size_t line = (size_t)(end - k->bytes);
+    take_request(k, k->bytes, line);
+    drop_bytes(k, line + 1);
     return true;
 }
 
@@ -184,7 +173,7 @@ static void asker_ready(struct watcher *w, uint32_t events)
         return;
     }
     k->size += (size_t)n;
-    while (!k->closed && k->size > 0 && take_bytes(k))
+    while (!k->closed && take_bytes(k))
         ;
 }
 

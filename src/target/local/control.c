@@ -50,10 +50,12 @@ static bool send_request(int fd, const json_t *request, const char *bytes, size_
     return ok;
 }
 
-/* One line, without \n, its end overwritten by \0. The rest stays in text. */
-static bool read_line(int fd, char *text, size_t *have, const volatile sig_atomic_t *stop, struct err *e)
+/* Until a whole line is at the front of text; *line: its size without \n. */
+static bool read_line(int fd, char *text, size_t *have, size_t *line, const volatile sig_atomic_t *stop,
+                      struct err *e)
 {
-    while (!memchr(text, '\n', *have)) {
+    char *end;
+    while (!(end = memchr(text, '\n', *have))) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         if (stop_wanted(stop))
             return err_set(e, ERR_CANCELLED, "interrupted");
@@ -68,42 +70,24 @@ static bool read_line(int fd, char *text, size_t *have, const volatile sig_atomi
             return err_errno(e, "its activator");
         *have += n > 0 ? (size_t)n : 0;
     }
-    *(char *)memchr(text, '\n', *have) = 0;
+    *line = (size_t)(end - text);
     return true;
 }
 
-/* NULL: no final answer yet, or *e. */
-static json_t *take_line(const char *line, void (*say)(void *arg, const char *line), void *arg, struct err *e)
-{
-    json_t *answer = json_loads(line, 0, NULL), *ok = json_object_get(answer, "ok");
-    const char *said = json_string_value(json_object_get(answer, "say"));
-    const char *problem = json_string_value(json_object_get(answer, "problem"));
-    if (json_is_true(ok))
-        return answer;
-    if (said && say)
-        say(arg, said);
-    if (!said)
-        err_set(e, ERR_IO, "%s", problem ? problem : "its activator says something that makes no sense");
-    json_decref(answer);
-    return NULL;
-}
-
 json_t *control_ask(int fd, const json_t *request, const char *bytes, size_t size,
-                    const volatile sig_atomic_t *stop, void (*say)(void *arg, const char *line), void *arg,
-                    struct err *e)
+                    const volatile sig_atomic_t *stop, control_say_fn say, void *arg, struct err *e)
 {
     struct err problem = {0};
-    size_t have = 0;
+    size_t have = 0, line = 0;
     json_t *answer = NULL;
     char *text = malloc(CONTROL_MAX_LINE);
     if (!text)
         err_set(&problem, ERR_MEMORY, "no memory for an answer");
     bool ok = text && send_request(fd, request, bytes, size, &problem);
-    while (ok && !answer && problem.kind == ERR_NONE && read_line(fd, text, &have, stop, &problem)) {
-        size_t line = strlen(text) + 1;
-        answer = take_line(text, say, arg, &problem);
-        memmove(text, text + line, have - line);
-        have -= line;
+    while (ok && !answer && problem.kind == ERR_NONE && read_line(fd, text, &have, &line, stop, &problem)) {
+        control_answer_parse(text, line, say, arg, &answer, &problem);
+        have -= line + 1;
+        memmove(text, text + line + 1, have);
     }
     if (!answer)
         *e = problem;

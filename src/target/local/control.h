@@ -4,12 +4,14 @@
  *   {"do":"status"}                           {"ok":true,"status":{…}}
  *   {"do":"apply","spec":{…},"wait":true,     {"say":"…"} …, then {"ok":true,"status":{…}}
  *    "environment_bytes":N} and N bytes         or {"ok":false,"problem":"…"}
+ *   {"do":"sleep"}                            {"ok":true}: its server stops; or a problem: it is in use
  *   {"do":"stop"}                             {"ok":true}; then it ends
  *
  * Who hangs up during an apply takes it back. This side is the client's; it blocks. */
 #ifndef FERRY_TARGET_LOCAL_CONTROL_H
 #define FERRY_TARGET_LOCAL_CONTROL_H
 
+#include "target/local/control_message.h"
 #include "target/local/home.h"
 
 enum { CONTROL_MAX_LINE = SPEC_MAX_BYTES + 4096 };
@@ -21,7 +23,6 @@ int control_connect(const struct home *p, struct err *e);
  * go to say on the way. stop ends the wait (ERR_CANCELLED). NULL with *e set, also when ok is false: its
  * problem. Closes fd. */
 json_t *control_ask(int fd, const json_t *request, const char *bytes, size_t size,
-                    const volatile sig_atomic_t *stop, void (*say)(void *arg, const char *line), void *arg,
-                    struct err *e);
+                    const volatile sig_atomic_t *stop, control_say_fn say, void *arg, struct err *e);
 
 #endif

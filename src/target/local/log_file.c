@@ -29,9 +29,10 @@ void log_file_close(struct log_file *l)
     l->fd = -1;
 }
 
+/* Where it could not be opened again, the next line tries once more. */
 static void rotate(struct log_file *l)
 {
-    if (renameat(l->folder, LOG_FILE_NAME, l->folder, LOG_FILE_OLD) != 0)
+    if (l->fd >= 0 && renameat(l->folder, LOG_FILE_NAME, l->folder, LOG_FILE_OLD) != 0)
         return;
     log_file_close(l);
     open_file(l, NULL);

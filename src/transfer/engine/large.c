@@ -92,14 +92,18 @@ static bool store_part(struct transfer *t, struct copy *c, int part, const void 
     return true;
 }
 
-/* The part is in the worker's buffer. */
+static uint32_t *ranges_of(const struct worker *w, const struct copy *c, int part)
+{
+    return c->ranges + (uint64_t)part * c->part_bytes / w->t->opt.part_bytes;
+}
+
+/* The part is in the worker's buffer, and the CRCs of its ranges are known. */
 static bool keep_part(struct worker *w, struct copy *c, int part, struct err *e)
 {
     struct transfer *t = w->t;
     char state[SHA256_STATE_TEXT];
     size_t size = (size_t)copy_part_size(c, part);
-    uint32_t *ranges = c->ranges + (uint64_t)part * c->part_bytes / t->opt.part_bytes;
-    copy_range_crcs(t, w->buffer, size, ranges);
+    uint32_t *ranges = ranges_of(w, c, part);
     if (!hash_part(t, c, part, w->buffer, size, state, e) ||
         !store_part(t, c, part, w->buffer, size, ranges, state, e))
         return false;
@@ -113,9 +117,11 @@ static bool keep_part(struct worker *w, struct copy *c, int part, struct err *e)
 
 static bool carry(struct worker *w, struct copy *c, int part, struct err *e)
 {
-    return store_read(c->job.from, &c->job.source, (uint64_t)part * c->part_bytes,
-                      (size_t)copy_part_size(c, part), w->buffer, NULL, e) &&
-           keep_part(w, c, part, e);
+    size_t size = (size_t)copy_part_size(c, part);
+    if (!store_read(c->job.from, &c->job.source, (uint64_t)part * c->part_bytes, size, w->buffer, NULL, e))
+        return false;
+    copy_range_crcs(w->t, w->buffer, size, ranges_of(w, c, part));
+    return keep_part(w, c, part, e);
 }
 
 /* Parts of one request, put together as its bytes come. */
@@ -136,17 +142,28 @@ static bool goes_on(struct run *r)
     return !r->dropped;
 }
 
+/* As many as belong to one range; checked while they are in the cache. */
+static size_t take_some(struct run *r, const char *bytes, size_t size)
+{
+    size_t range = r->w->t->opt.part_bytes, whole = (size_t)copy_part_size(r->c, r->part);
+    size_t end = (r->got / range + 1) * range, missing = (end < whole ? end : whole) - r->got;
+    size_t n = size < missing ? size : missing;
+    uint32_t *crc = ranges_of(r->w, r->c, r->part) + r->got / range;
+    *crc = crc32c(r->got % range ? *crc : 0, bytes, n);
+    memcpy(r->w->buffer + r->got, bytes, n);
+    r->got += n;
+    return n;
+}
+
 static bool take_bytes(void *arg, const char *bytes, size_t size, struct err *e)
 {
     struct run *r = arg;
     while (size > 0) {
-        size_t missing = (size_t)copy_part_size(r->c, r->part) - r->got, n = size < missing ? size : missing;
-        memcpy(r->w->buffer + r->got, bytes, n);
-        r->got += n;
+        size_t n = take_some(r, bytes, size);
         bytes += n;
         size -= n;
-        if (n < missing)
-            return true;
+        if (r->got < copy_part_size(r->c, r->part))
+            continue;
         r->got = 0;
         if (!keep_part(r->w, r->c, r->part++, e))
             return false;

@@ -1,0 +1,295 @@
+/* stage_via.c: `ferry stage --via job`: the copy is made by tasks of Cloud Run beside the bucket, and
+ * followed here. */
+#include "cloud/storage.h"
+#include "cmd/confirm.h"
+#include "cmd/human.h"
+#include "cmd/interrupt.h"
+#include "cmd/stage.h"
+#include "plan/cost.h"
+#include "plan/regions.h"
+#include "target/knative.h"
+#include "target/stage_job.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MOST_TASKS = 8,          /* unless told: more would share what the hub gives one address range */
+    LARGE_BYTES = 64 << 20,  /* a file worth a task of its own */
+    TASK_SECONDS = 4 * 3600, /* a try of a task; Cloud Run allows 168 h */
+    MOST_WORDS = 2 * OPTION_LIST_MAX * 2 + 16,
+    SAY_SECONDS = 5,
+    HINT_BYTES = 1 << 30, /* less is copied sooner than anything is decided */
+};
+
+/* --- what is to be done --- */
+
+static uint64_t bytes_of_task(const struct stage *s, int task)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < s->count; i++)
+        if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified && s->files[i].task == task)
+            bytes += s->files[i].source.size;
+    return bytes;
+}
+
+static int choose_tasks(const struct stage *s)
+{
+    int large = 0;
+    for (int i = 0; i < s->count; i++)
+        large += s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified &&
+                 s->files[i].source.size >= LARGE_BYTES;
+    if (s->settings.tasks)
+        return s->settings.tasks;
+    return s->encoding || large < 1 ? 1 : large < MOST_TASKS ? large : MOST_TASKS;
+}
+
+static void add_list(const char **words, int *n, const char *option, const struct text_list *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        words[(*n)++] = option;
+        words[(*n)++] = list->items[i];
+    }
+}
+
+/* The same command for the container; the commit is pinned, and who is asked has been asked here. NULL: no
+ * memory. */
+static const char *const *task_words(const struct stage *s)
+{
+    int n = 0;
+    const char **words = arena_alloc(s->arena, MOST_WORDS, sizeof *words);
+    const char *model = arena_printf(s->arena, "%s@%s", s->source, s->commit);
+    const char *target = place_uri(&s->target, s->target.path, s->arena);
+    if (!words || !model || !target)
+        return NULL;
+    words[n++] = "stage";
+    words[n++] = model;
+    words[n++] = target;
+    words[n++] = "--yes";
+    add_list(words, &n, "--include", &s->settings.include);
+    add_list(words, &n, "--exclude", &s->settings.exclude);
+    if (s->encoding) {
+        words[n++] = "--encode";
+        words[n++] = s->encoding;
+    }
+    return words;
+}
+
+/* The bucket's own region: bytes that cross regions cost. */
+static bool find_region(const struct stage *s, const char **out, struct err *e)
+{
+    *out = s->settings.region;
+    if (*out)
+        return true;
+    json_t *bucket = bucket_get(stores_cloud(s->stores), s->target.uri.place, e);
+    const char *location = json_string_value(json_object_get(bucket, "location"));
+    char *region = location ? arena_strndup(s->arena, location, strlen(location)) : NULL;
+    json_decref(bucket);
+    for (char *c = region; c && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    *out = region;
+    if (!bucket)
+        return false;
+    return (region && strchr(region, '-')) ||
+           err_set(e, ERR_USAGE, "gs://%s is in several regions; --region says where the job is to run",
+                   s->target.uri.place);
+}
+
+static bool describe(struct stage *s, struct stage_job *j, struct err *e)
+{
+    static char name[STAGE_JOB_NAME];
+    const struct gcloud_config *config = cloud_config(stores_cloud(s->stores));
+    const char *target = place_uri(&s->target, s->prefix, s->arena);
+    *j = (struct stage_job){
+        .where = {.project = s->settings.project ? s->settings.project : gcloud_project(config, NULL)},
+        .image = s->settings.image,
+        .service_account = s->settings.service_account,
+        .token_secret = s->settings.token_secret,
+        .args = task_words(s),
+        .tasks = s->tasks,
+        .timeout_seconds = TASK_SECONDS};
+    if (!j->args || !target)
+        return err_set(e, ERR_MEMORY, "no memory");
+    j->where.name = stage_job_name(s->source, target, name);
+    if (!j->where.project)
+        return err_set(e, ERR_USAGE, "in which project? --project PROJECT, or set GOOGLE_CLOUD_PROJECT");
+    return find_region(s, &j->where.region, e);
+}
+
+/* --- what it will take --- */
+
+struct estimate {
+    struct span seconds, usd;
+    uint64_t bytes;
+};
+
+static bool estimate(const struct stage *s, const struct stage_job *j, struct estimate *out, struct err *e)
+{
+    struct prices *p = prices_builtin(e);
+    uint64_t most = 0;
+    *out = (struct estimate){0};
+    if (!p)
+        return false;
+    for (int i = 0; i < s->tasks; i++) {
+        uint64_t bytes = bytes_of_task(s, i);
+        out->bytes += bytes;
+        most = bytes > most ? bytes : most;
+    }
+    out->seconds = cost_stage_seconds(most);
+    out->usd = cost_stage_tasks(p, prices_tier(p, j->where.region), s->tasks, out->seconds);
+    prices_free(p);
+    return true;
+}
+
+static const char *usd_text(struct span usd, char out[60])
+{
+    if (span_known(usd))
+        snprintf(out, 60, "%.2f to %.2f USD", usd.least, usd.most);
+    else
+        snprintf(out, 60, "a cost that the prices here do not know");
+    return out;
+}
+
+static bool ask(const struct stage *s, const struct stage_job *j, const struct estimate *t, struct err *e)
+{
+    char question[400], size[HUMAN_TEXT], from[HUMAN_TEXT], to[HUMAN_TEXT], usd[60];
+    snprintf(question, sizeof question,
+             "%s by %d task%s of Cloud Run in %.60s (%d vCPU, %d GiB): %s to %s, %s. Begin?",
+             human_bytes(t->bytes, size), j->tasks, human_plural((uint64_t)j->tasks), j->where.region,
+             STAGE_TASK_VCPU, STAGE_TASK_GIB, human_seconds(t->seconds.least, from),
+             human_seconds(t->seconds.most, to), usd_text(t->usd, usd));
+    return confirm(question, s->settings.yes, e);
+}
+
+/* --- telling --- */
+
+struct telling {
+    const struct stage *stage;
+    const struct stage_job *job;
+    double said_seconds;
+    struct stage_job_progress last;
+};
+
+static void tell(void *arg, const struct stage_job_progress *p)
+{
+    struct telling *t = arg;
+    char time[HUMAN_TEXT];
+    bool news =
+        p->succeeded != t->last.succeeded || p->failed != t->last.failed || p->running != t->last.running;
+    t->last = *p;
+    if (t->stage->settings.copy.quiet || (!news && p->seconds - t->said_seconds < SAY_SECONDS))
+        return;
+    t->said_seconds = p->seconds;
+    fprintf(stderr, "%s: %d of %d task%s done, %d at work%s\n", human_seconds(p->seconds, time), p->succeeded,
+            t->job->tasks, human_plural((uint64_t)t->job->tasks), p->running,
+            p->failed ? ", some failed" : "");
+}
+
+/* The request that makes the job, as --dry-run shows it. */
+static bool print_requests(const struct stage *s, const struct stage_job *j, struct err *e)
+{
+    const char *endpoint = cloud_endpoint(stores_cloud(s->stores), "run");
+    json_t *body = stage_job_body(j);
+    char *text = body ? json_dumps(body, JSON_INDENT(2)) : NULL;
+    json_decref(body);
+    if (!text || !endpoint) {
+        free(text);
+        return err_set(e, ERR_MEMORY, "no memory for the request");
+    }
+    char *jobs = arena_printf(s->arena, "%s/v2/projects/%s/locations/%s/jobs", endpoint, j->where.project,
+                              j->where.region);
+    if (jobs)
+        printf("POST %s?jobId=%s\n%s\nPOST %s/%s:run\n{}\nDELETE %s/%s\n", jobs, j->where.name, text, jobs,
+               j->where.name, jobs, j->where.name);
+    free(text);
+    return jobs || err_set(e, ERR_MEMORY, "no memory for the request");
+}
+
+/* What is there now says whether the tasks did it. */
+static bool look_again(struct stage *s, struct err *e)
+{
+    s->there.count = 0;
+    s->has_manifest = false;
+    if (!stage_list_target(s, e) || !stage_read_manifest(s, e))
+        return false;
+    stage_compare(s);
+    return stage_complete(s) ||
+           err_set(e, ERR_IO, "the job has ended, but not all is there; the same command goes on");
+}
+
+static bool run_job(struct stage *s, struct stage_job *j, struct err *e)
+{
+    struct telling t = {.stage = s, .job = j};
+    j->stop = interrupt_watch();
+    j->on_progress = tell;
+    j->arg = &t;
+    if (!stage_job_run(stores_cloud(s->stores), j, e) || !look_again(s, e))
+        return false;
+    s->seconds = t.last.seconds;
+    return true;
+}
+
+static bool check(const struct stage *s, struct err *e)
+{
+    const struct stage_settings *o = &s->settings;
+    if (s->target.uri.scheme != URI_GS)
+        return err_set(e, ERR_USAGE, "--via job copies to a bucket, expected gs://BUCKET/PREFIX");
+    if (!o->image)
+        return err_set(
+            e, ERR_USAGE,
+            "which image? `ferry image push REGISTRY/REPOSITORY` makes one for --image; it is what the job "
+            "runs");
+    if (s->encoding && o->tasks > 1)
+        return err_set(e, ERR_USAGE, "--tasks %d: an encoding is one task's work", o->tasks);
+    return knative_check_image(o->image, s->arena, e);
+}
+
+/* --- the other way, when nobody has asked for it --- */
+
+const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT])
+{
+    const double slow_line = 100e6 / 8, fast_line = 1e9 / 8;
+    char size[HUMAN_TEXT], slow[HUMAN_TEXT], fast[HUMAN_TEXT], least[HUMAN_TEXT], most[HUMAN_TEXT];
+    uint64_t share = bytes / (uint64_t)tasks;
+    struct span job = cost_stage_seconds(share > largest ? share : largest);
+    snprintf(
+        out, STAGE_HINT,
+        "%s from here: %s at 1 Gbit/s up and down, %s at 100 Mbit/s; --via job, beside the bucket: %s to %s",
+        human_bytes(bytes, size), human_seconds((double)bytes / fast_line, fast),
+        human_seconds((double)bytes / slow_line, slow), human_seconds(job.least, least),
+        human_seconds(job.most, most));
+    return out;
+}
+
+void stage_print_hint(const struct stage *s)
+{
+    char text[STAGE_HINT];
+    uint64_t bytes = 0, largest = 0;
+    for (int i = 0; i < s->count; i++) {
+        const struct stage_file *f = &s->files[i];
+        if (f->choice != CHOICE_TAKEN || f->certified)
+            continue;
+        bytes += f->source.size;
+        largest = f->source.size > largest ? f->source.size : largest;
+    }
+    bool quiet = s->settings.copy.quiet || s->settings.copy.json;
+    if (!quiet && s->tasks == 1 && bytes >= HINT_BYTES && s->target.uri.scheme == URI_GS)
+        fprintf(stderr, "%s\n", stage_hint(bytes, largest, choose_tasks(s), text));
+}
+
+bool stage_via_job(struct stage *s, bool *done, struct err *e)
+{
+    struct stage_job j;
+    struct estimate t;
+    *done = false;
+    if (!check(s, e))
+        return false;
+    s->tasks = choose_tasks(s);
+    if (!stage_share_files(s, e) || !describe(s, &j, e))
+        return false;
+    if (s->settings.copy.dry_run)
+        return print_requests(s, &j, e);
+    *done = true;
+    return estimate(s, &j, &t, e) && ask(s, &j, &t, e) && run_job(s, &j, e);
+}
