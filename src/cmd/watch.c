@@ -62,7 +62,7 @@ static bool find(struct watching *w, struct err *e)
     if (which && service_is_url(which))
         return service_check_url(which, e) && add(w, &(struct target_service){.url = which}, e);
     for (size_t i = 0; (t = target_at(i)); i++)
-        if (!t->status(&r, which, add, w, e))
+        if (t->status && !t->status(&r, which, add, w, e))
             return false;
     return w->count > 0 || !which ||
            err_set(e, ERR_NOT_FOUND, "there is no service \"%s\"; `ferry status` lists those there are",

@@ -171,7 +171,7 @@ static bool put_service(struct target_run *r, const struct target_spec *s, json_
 {
     struct err problem = {0};
     json_t *is = get_settled(r, s->name, &problem);
-    if (!is && problem.kind != ERR_NOT_FOUND) {
+    if (!is && !around_is_nothing(r, "run.googleapis.com", &problem)) {
         *e = problem;
         return false;
     }

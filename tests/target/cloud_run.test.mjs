@@ -99,6 +99,15 @@ test("where billing is closed no API is enabled, and one line says so", async ()
   assert.deepEqual((await changes()).map((l) => l.call), ["serviceusage.services.batchEnable"]);
 });
 
+const told = (r) => r.stdout.split("\n").filter((l) => /^(POST|PUT|PATCH|DELETE) /.test(l)).map((l) => l.split(" ").slice(0, 2).join(" "));
+
+test("a dry run in a project where nothing is enabled yet tells all the same", async () => {
+  const r = await ok(...up, "--dry-run", "--public");
+  assert.match(told(r)[0], /services:batchEnable$/);
+  assert.match(told(r).at(-1), /services\/qwen:setIamPolicy$/);
+  assert.deepEqual((await changes()).map((l) => l.path), []);
+});
+
 test("a service is made with all that it needs, and taken away with all of it", async () => {
   const r = await ok(...up, "--max-instances", "2");
   assert.match(r.stdout, /qwen: gs:\/\/model-bkt\/demo on Cloud Run in Tokyo/);
@@ -150,9 +159,9 @@ test("the same again changes nothing, and another value only its part", async ()
 test("a dry run tells the requests and sends none", async () => {
   const r = await ok(...up, "--dry-run");
   assert.deepEqual((await changes()).map((l) => `${l.method} ${l.path}`), []);
-  const told = r.stdout.split("\n").filter((l) => /^(POST|PUT|PATCH|DELETE) /.test(l)).map((l) => l.split(" ")[0] + " " + l.split(" ")[1].replace(emulator.url, "").replace(/sha256:.*/, "…"));
+  const lines = told(r);
   for (const one of [/^POST .*\/serviceAccounts$/, /^PUT \/storage\/v1\/b\/model-bkt\/iam$/, /^POST .*repositoryId=ferry$/, /^POST .*services\?serviceId=qwen$/])
-    assert.ok(told.some((t) => one.test(t)), `${one} in ${told.join("\n")}`);
+    assert.ok(lines.some((t) => one.test(t)), `${one} in ${lines.join("\n")}`);
   assert.match(r.stdout, /nothing was sent/);
   await nothingIsLeft();
 });

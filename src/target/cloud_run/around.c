@@ -60,6 +60,16 @@ bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct er
     return api_enabled(r->cloud, r->project, &api, 1, on, e);
 }
 
+bool around_is_nothing(struct target_run *r, const char *api, const struct err *problem)
+{
+    struct err ignored = {0};
+    bool on = true;
+    if (problem->kind == ERR_NOT_FOUND)
+        return true;
+    return problem->kind == ERR_AUTH && cloud_rehearses(r->cloud) &&
+           around_api_is_on(r, api, &on, &ignored) && !on;
+}
+
 /* --- the runtime account --- */
 
 /* A checksum that no name of our own form ends with by chance: eight hex digits behind a dash. */
@@ -104,11 +114,12 @@ static bool make_account(struct target_run *r, const struct target_spec *s, cons
     struct err problem = {0};
     json_t *is = account_get(r->cloud, r->project, email, &problem);
     json_decref(is);
-    if (is || problem.kind != ERR_NOT_FOUND) {
+    if (is || !around_is_nothing(r, "iam.googleapis.com", &problem)) {
         if (!is && e)
             *e = problem;
         return is != NULL;
     }
+    problem = (struct err){0};
     around_say(r, "making the service account %s", email);
     struct account_new n = {.project = r->project,
                             .id = account_id(r, s->name),
@@ -245,7 +256,7 @@ bool around_repository(struct target_run *r, struct err *e)
     struct err problem = {0};
     json_t *is = repository_get(r->cloud, &n, &problem);
     json_decref(is);
-    if (is || problem.kind != ERR_NOT_FOUND) {
+    if (is || !around_is_nothing(r, "artifactregistry.googleapis.com", &problem)) {
         if (!is)
             *e = problem;
         return is != NULL;

@@ -14,6 +14,10 @@ bool around_enable_apis(struct target_run *r, struct err *e);
 /* Whether the API is on; one that is not has nothing of ours. */
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e);
 
+/* Whether a look that failed so means that there is nothing: not found, or, in a rehearsal, an API that is
+ * off and that a deploy would turn on. */
+bool around_is_nothing(struct target_run *r, const char *api, const struct err *problem);
+
 /* "ferry-NAME", or what is left of a long NAME and a checksum of it (30 characters are allowed), at
  * PROJECT.iam.gserviceaccount.com. In the arena; NULL with *e set. */
 char *around_account_email(struct target_run *r, const char *name, struct err *e);
