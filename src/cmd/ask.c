@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/google.h"
 #include "cmd/interrupt.h"
 #include "cmd/model_source.h"
 #include "cmd/service_client.h"
@@ -150,9 +151,17 @@ static bool ask_service(struct ask *q, struct arena *a, struct answer *out, stru
 static bool find_service(struct ask *q, struct arena *a, struct err *e)
 {
     struct target_service s;
-    enum service_found found = service_find(q->target, a, &s, e);
+    enum service_found found = service_by_name(q->target, a, &s, e);
     if (found != SERVICE_FOUND)
         return found == SERVICE_NONE;
+    char *identity = arena_alloc(a, GOOGLE_IDENTITY_BYTES, 1);
+    if (!identity)
+        return err_set(e, ERR_MEMORY, "no memory");
+    if (!s.url)
+        return err_set(e, ERR_BUSY, "%s has no address: %s", s.name, s.problem ? s.problem : s.state);
+    if (!google_identity(&s, identity, e))
+        return false;
+    q->identity = *identity ? identity : NULL;
     q->target = s.url;
     return service_key(&s, q->settings.api_key, a, &q->settings.api_key, e);
 }

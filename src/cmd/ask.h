@@ -36,6 +36,7 @@ struct ask_audio {
 struct ask {
     struct ask_settings settings;
     const char *target;   /* folder or URL */
+    const char *identity; /* an ID token for it, "Bearer …"; NULL: none */
     const char *question; /* NULL: the recordings speak for themselves */
     struct ask_audio audio[OPTION_LIST_MAX];
     int audio_count;

@@ -1,4 +1,5 @@
 /* ask_url.c: the question to a service that speaks OpenAI's chat API, Ferry's or another's. */
+#include "cloud/identity.h"
 #include "cmd/ask.h"
 #include "cmd/service_client.h"
 #include "net/http.h"
@@ -88,7 +89,7 @@ char *ask_first_model(struct http *h, struct http_request q, struct arena *a, co
         err_set(e, ERR_MEMORY, "no memory for the address");
         return NULL;
     }
-    json_t *list = service_get(h, &q, e);
+    json_t *list = service_fetch(h, &q, e);
     if (list && json_unpack(list, "{s:[{s:s}]}", "data", "id", &id) != 0)
         err_set(e, ERR_CORRUPT, "%s lists no model; is this the address of an OpenAI-compatible service?",
                 q.url);
@@ -124,6 +125,8 @@ bool ask_url(const struct ask *q, struct arena *a, struct answer *out, struct er
 {
     struct http_request request = {.bearer = q->settings.api_key, .stop = q->stop};
     const char *model = q->settings.model;
+    if (q->identity)
+        request.headers[0] = (struct http_header){IDENTITY_HEADER, q->identity};
     char *json = NULL;
     bool ok = false;
     struct http *h = service_check_url(q->target, e) ? http_new(e) : NULL;

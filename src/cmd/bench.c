@@ -462,7 +462,7 @@ static bool find_service(struct run *r, const char *operand, struct err *e)
     r->ask.key = r->settings.api_key;
     if (service_is_url(operand))
         return service_check_url(operand, e);
-    switch (service_find(operand, r->arena, &r->service, e)) {
+    switch (service_by_name(operand, r->arena, &r->service, e)) {
     case SERVICE_FOUND:
         r->base = r->service.url;
         return service_key(&r->service, r->settings.api_key, r->arena, &r->ask.key, e);

@@ -93,7 +93,7 @@ static const struct verb *find_verb(const char *name)
 static const char *find_target(struct config_run *c, const struct verb *v, const char *target, struct err *e)
 {
     struct target_service s;
-    enum service_found found = service_find(target, c->arena, &s, e);
+    enum service_found found = service_by_name(target, c->arena, &s, e);
     if (found != SERVICE_FOUND)
         return found == SERVICE_NONE ? target : NULL;
     if (v->run == get && s.state && strcmp(s.state, "awake") == 0)

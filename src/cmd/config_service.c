@@ -15,7 +15,7 @@ enum { ASK_TIMES = 20, ASK_MS = 100 };
 static json_t *ask_once(struct http *h, const struct http_request *q, struct err *e)
 {
     struct err problem = {0};
-    json_t *now = service_get(h, q, &problem);
+    json_t *now = service_fetch(h, q, &problem);
     if (now && json_object_get(now, "source"))
         return now;
     if (!now && problem.kind != ERR_NOT_FOUND)

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
+#include "cmd/deploy_cloud.h"
 #include "cmd/instance_options.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
@@ -20,6 +21,8 @@ enum { ARENA_BYTES = 16 << 20 };
 
 struct deploy_settings {
     struct instance_settings instance; /* first: offsets of the groups it is for count from here */
+    struct google_settings google;
+    struct deploy_cloud_settings cloud;
     const char *target, *memory;
     bool json;
     const char *host;
@@ -34,7 +37,9 @@ static const struct option deploy_options[] = {
      .type = OPTION_TEXT,
      .argument = "TARGET",
      .offset = offsetof(struct deploy_settings, target),
-     .help = "where it runs: local, this machine; knative prints the manifest for a cluster or Cloud Run"},
+     .help = "where it runs: local, this machine; cloud-run, Google's; knative prints the manifest for a "
+             "cluster; "
+             "unless told local for a folder, cloud-run for gs://"},
     {.name = "memory",
      .type = OPTION_TEXT,
      .argument = "AMOUNT",
@@ -47,6 +52,42 @@ static const struct option deploy_options[] = {
      .offset = offsetof(struct deploy_settings, json),
      .help = "print the service, or the manifest, as one JSON object"},
 };
+
+#define CLOUD(field) offsetof(struct deploy_settings, cloud) + offsetof(struct deploy_cloud_settings, field)
+static const struct option cloud_rows[] = {
+    {.name = "project",
+     .type = OPTION_TEXT,
+     .argument = "PROJECT",
+     .offset = offsetof(struct deploy_settings, google) + offsetof(struct google_settings, project),
+     .help = "Google's project; gcloud's unless told (GOOGLE_CLOUD_PROJECT, or its configuration)"},
+    {.name = "region",
+     .type = OPTION_TEXT,
+     .argument = "REGION",
+     .offset = offsetof(struct deploy_settings, google) + offsetof(struct google_settings, region),
+     .help = "such as asia-northeast1, where the bucket should lie, too; gcloud's run/region unless told"},
+    {.name = "public",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(is_public),
+     .help = "anyone may call it, at your expense; else who has run.invoker on it"},
+    {.name = "no-traffic",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_traffic),
+     .help = "requests stay with the old revision; a deploy without it moves them"},
+    {.name = "rollback",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(rollback),
+     .help = "instead of deploying: requests go back to the good revision before the one that has them"},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(dry_run),
+     .help = "print the requests that would change something, and send none of them"},
+    {.name = "yes",
+     .letter = 'y',
+     .type = OPTION_FLAG,
+     .offset = CLOUD(yes),
+     .help = "do not ask whether it may cost that"},
+};
+#undef CLOUD
 
 static const struct option local_rows[] = {
     {.name = "port",
@@ -277,10 +318,29 @@ static bool print_manifest(struct deploy *d, struct target_run *r, struct err *e
     return text != NULL;
 }
 
+static bool deploy_google(struct deploy *d, const struct operands *o, struct err *e)
+{
+    const struct deploy_settings *s = &d->settings;
+    struct target_run r = {.arena = d->arena, .say = say, .stop = interrupt_watch()};
+    struct target_service service = {0};
+    struct deploy_cloud cloud = {.run = &r,
+                                 .google = &s->google,
+                                 .settings = &s->cloud,
+                                 .instance = &d->settings.instance,
+
+                                 .spec = {.name = o->items[0], .model = o->count > 1 ? o->items[1] : ""},
+                                 .quiet = s->json};
+    return target_check_name(o->items[0], e) &&
+           (!s->memory || byte_size_parse(s->memory, "--memory", &cloud.memory_bytes, e)) &&
+           deploy_cloud(&cloud, &service, e) && (!service.name || print_service(d, &service, e));
+}
+
 static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
 {
     struct target_run r = {.arena = d->arena, .say = say};
     struct target_service s = {0};
+    if (d->target == &target_cloud_run)
+        return deploy_google(d, o, e);
     if (!read_spec(d, o, e))
         return false;
     if (d->target->manifest)
@@ -292,22 +352,38 @@ static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
 
 static const struct option_group local_group = {"Local", local_rows, sizeof local_rows / sizeof *local_rows};
 
+static const struct option_group cloud_group = {"Cloud Run", cloud_rows,
+                                                sizeof cloud_rows / sizeof *cloud_rows};
+
+/* The first option given of each group that only some targets have; NULL: none. */
+struct given {
+    const struct option *local, *cloud, *instance;
+};
+
 /* An option that says nothing to the target it is given with is a mistake. */
-static bool check_options(const struct deploy *d, const struct option *local, const struct option *instance,
-                          struct err *e)
+static bool check_options(const struct deploy *d, const struct given *g, struct err *e)
 {
-    bool here = d->target == &target_local;
-    const struct option *wrong = here ? instance : local;
-    return !wrong || err_set(e, ERR_USAGE, "--%s goes with --target %s, not with %s", wrong->name,
-                             here ? "knative" : "local", d->target->name);
+    bool here = d->target == &target_local, google = d->target == &target_cloud_run;
+    const struct option *wrong = !here && g->local ? g->local : !google && g->cloud ? g->cloud : NULL;
+    if (here && g->instance)
+        wrong = g->instance;
+    return !wrong || err_set(e, ERR_USAGE, "--%s does not go with --target %s", wrong->name, d->target->name);
+}
+
+/* What costs money is at Google only where its bucket is. */
+static const char *target_name(const struct deploy_settings *s, const struct operands *o)
+{
+    bool google = s->cloud.rollback || strncmp(o->items[o->count - 1], "gs://", 5) == 0;
+    return s->target ? s->target : google ? "cloud-run" : "local";
 }
 
 static bool run_deploy(const struct command *c, char **args, int count, struct err *e)
 {
     struct deploy d = {.settings = {.instance.service = SERVICE_SETTINGS_UNSET, .port = LOCAL_PORT_CHOOSE}};
     struct operands o;
-    const struct option *local = option_given(c, args, count, &local_group);
-    const struct option *instance = option_given(c, args, count, &instance_group);
+    struct given given = {option_given(c, args, count, &local_group),
+                          option_given(c, args, count, &cloud_group),
+                          option_given(c, args, count, &instance_group)};
 
     if (!options_read(c, args, count, &d.settings, &o, e))
         return false;
@@ -315,11 +391,9 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
         help_command(stdout, c);
         return true;
     }
-    if (o.count < 2)
+    if (o.count < (d.settings.cloud.rollback ? 1 : 2))
         return err_set(e, ERR_USAGE, "what under which name? usage: ferry deploy %s", c->synopsis);
-    if (!d.settings.target)
-        return err_set(e, ERR_USAGE, "where to? --target local is this machine, knative prints a manifest");
-    if (!(d.target = service_target_named(d.settings.target, e)) || !check_options(&d, local, instance, e))
+    if (!(d.target = service_target_named(target_name(&d.settings, &o), e)) || !check_options(&d, &given, e))
         return false;
     d.arena = arena_new(ARENA_BYTES);
     bool ok = d.arena ? deploy(&d, &o, e) : err_set(e, ERR_MEMORY, "no memory");
@@ -329,10 +403,14 @@ static bool run_deploy(const struct command *c, char **args, int count, struct e
 
 static const struct option_group deploy_group = {"Options", deploy_options,
                                                  sizeof deploy_options / sizeof *deploy_options};
-static const struct option_group *const deploy_groups[] = {&deploy_group,  &local_group,  &instance_group,
-                                                           &service_group, &engine_group, NULL};
+static const struct option_group *const deploy_groups[] = {
+    &deploy_group, &cloud_group, &local_group, &instance_group, &service_group, &engine_group, NULL};
 
 static const char *const deploy_examples[] = {
+    "ferry deploy qwen gs://my-models/qwen2-audio --region asia-northeast1",
+    "on Cloud Run in Tokyo; what it costs is said and asked about first",
+    "ferry deploy qwen gs://my-models/qwen2-audio --region asia-northeast1 --dry-run",
+    "the requests that this would send",
     "ferry deploy demo models/demo --target local",
     "on port 8080 of this machine; the server starts with the first request",
     "ferry deploy audio ~/models/Qwen2-Audio-7B-Instruct --target local --idle 5 --memory 32Gi --wait",
@@ -348,9 +426,20 @@ static const char *const deploy_examples[] = {
 
 const struct command command_deploy = {
     .name = "deploy",
-    .synopsis = "NAME FOLDER|URI --target TARGET [options]",
+    .synopsis = "NAME FOLDER|URI [--target TARGET] [options]",
     .summary = "run a model as a service that sleeps while nobody asks",
     .about =
+        "On Cloud Run, for a model in a bucket: enables the APIs that are needed, makes a service account "
+        "that may "
+        "read that bucket and nothing else, and a repository with an image of this ferry, then a service, or "
+        "a new "
+        "revision of it with what has changed; a revision that does not start leaves requests with the old "
+        "one, and "
+        "its own log lines are shown. Each step looks what is there, so the same command goes on where one "
+        "was "
+        "interrupted. Callers need run.invoker on it; `ferry ask NAME` shows who you are. --rollback and "
+        "--no-traffic are for its revisions.\n"
+        "\n"
         "At the target local, a small process in the background holds the port. It starts `ferry serve` with "
         "the first request, which waits for it, and stops it after --idle minutes without one: what a "
         "service on Cloud Run does, with the same variables, tried for nothing. Probes (HEAD, GET /healthz, "

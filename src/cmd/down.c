@@ -1,12 +1,18 @@
 /* down.c: `ferry down`: a service taken away. */
 #include "cmd/commands.h"
+#include "cmd/confirm.h"
+#include "cmd/google.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
+
+#include <stdio.h>
 
 enum { ARENA_BYTES = 16 << 20 };
 
 struct down_settings {
+    struct google_settings google; /* first: google_group */
     const char *target;
+    bool yes;
 };
 
 static const struct option down_options[] = {
@@ -15,6 +21,11 @@ static const struct option down_options[] = {
      .argument = "TARGET",
      .offset = offsetof(struct down_settings, target),
      .help = "where the service is, when several targets have one of that name"},
+    {.name = "yes",
+     .letter = 'y',
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct down_settings, yes),
+     .help = "do not ask before a service on Cloud Run is removed"},
 };
 
 static void say(void *arg, const char *line)
@@ -23,10 +34,23 @@ static void say(void *arg, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
+/* Here a deploy brings it back in a second; at Google it has users. */
+static bool may_go(const struct target_service *s, bool yes, struct err *e)
+{
+    char question[300];
+    if (!s->region)
+        return true;
+    snprintf(question, sizeof question,
+             "remove the service %s in %s, its service account, and images nothing else uses?", s->name,
+             s->region);
+    return confirm(question, yes, e);
+}
+
 static bool run_down(const struct command *c, char **args, int count, struct err *e)
 {
     struct down_settings s = {0};
     struct target_service found;
+    struct google google = {0};
     struct operands o;
 
     if (!options_read(c, args, count, &s, &o, e))
@@ -38,23 +62,28 @@ static bool run_down(const struct command *c, char **args, int count, struct err
     if (!o.count)
         return err_set(e, ERR_USAGE, "which service? usage: ferry down %s", c->synopsis);
     struct target_run r = {.arena = arena_new(ARENA_BYTES), .stop = interrupt_watch(), .say = say};
-    const struct target *t = r.arena ? service_target(&r, o.items[0], s.target, &found, e) : NULL;
+    const struct target *t = r.arena && google_open(&google, &s.google, &r, e)
+                                 ? service_target(&r, o.items[0], s.target, &found, e)
+                                 : NULL;
     if (!r.arena)
         err_set(e, ERR_MEMORY, "no memory");
-    bool ok = t && t->destroy(&r, o.items[0], e);
+    bool ok = t && may_go(&found, s.yes, e) && t->destroy(&r, o.items[0], e);
     if (ok)
         printf("%s is down\n", o.items[0]);
+    google_close(&google);
     arena_free(r.arena);
     return ok;
 }
 
 static const struct option_group down_group = {"Options", down_options,
                                                sizeof down_options / sizeof *down_options};
-static const struct option_group *const down_groups[] = {&down_group, NULL};
+static const struct option_group *const down_groups[] = {&down_group, &google_group, NULL};
 
 static const char *const down_examples[] = {
     "ferry down demo",
     "its port, its processes and its log are gone",
+    "ferry down qwen --yes",
+    "the same of one on Cloud Run, without being asked",
     NULL,
 };
 
@@ -64,6 +93,9 @@ const struct command command_down = {
     .summary = "take a service away",
     .about =
         "Ends a service and removes all that `ferry deploy` has made for it, and returns when it is gone. "
+        "On Cloud Run these are the service, its service account with its rights on buckets, and the "
+        "repository of "
+        "images once no service in the region is left; one that was interrupted goes on. "
         "Running answers get 8 seconds to finish. The model and the live configuration stay where they "
         "are.",
     .examples = down_examples,

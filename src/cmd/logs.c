@@ -1,5 +1,6 @@
 /* logs.c: `ferry logs`: what a service has said. */
 #include "cmd/commands.h"
+#include "cmd/google.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
 
@@ -9,6 +10,7 @@
 enum { ARENA_BYTES = 16 << 20 };
 
 struct logs_settings {
+    struct google_settings google; /* first: google_group */
     const char *target;
     bool follow;
     int lines;
@@ -51,6 +53,7 @@ static bool run_logs(const struct command *c, char **args, int count, struct err
 {
     struct logs_settings s = {0};
     struct target_service found;
+    struct google google = {0};
     struct operands o;
 
     if (!options_read(c, args, count, &s, &o, e))
@@ -63,17 +66,20 @@ static bool run_logs(const struct command *c, char **args, int count, struct err
         return err_set(e, ERR_USAGE, "whose? usage: ferry logs %s", c->synopsis);
     struct target_run r = {.arena = arena_new(ARENA_BYTES), .stop = interrupt_watch()};
     struct target_log_options wanted = {.lines = s.lines, .follow = s.follow};
-    const struct target *t = r.arena ? service_target(&r, o.items[0], s.target, &found, e) : NULL;
+    const struct target *t = r.arena && google_open(&google, &s.google, &r, e)
+                                 ? service_target(&r, o.items[0], s.target, &found, e)
+                                 : NULL;
     if (!r.arena)
         err_set(e, ERR_MEMORY, "no memory");
     bool ok = t && t->logs(&r, o.items[0], &wanted, print_line, &s.follow, e);
+    google_close(&google);
     arena_free(r.arena);
     return ok;
 }
 
 static const struct option_group logs_group = {"Options", logs_options,
                                                sizeof logs_options / sizeof *logs_options};
-static const struct option_group *const logs_groups[] = {&logs_group, NULL};
+static const struct option_group *const logs_groups[] = {&logs_group, &google_group, NULL};
 
 static const char *const logs_examples[] = {
     "ferry logs demo -f",
@@ -88,7 +94,9 @@ const struct command command_logs = {
     .synopsis = "NAME [-f] [-n N]",
     .summary = "what a service has said",
     .about = "Prints the last lines of a service's log, one JSON object each, as its server and, on this "
-             "machine, the process that holds its port have written them.",
+             "machine, the process that holds its port have written them; of one on Cloud Run those that "
+             "Cloud Logging "
+             "has.",
     .examples = logs_examples,
     .groups = logs_groups,
     .max_operands = 1,

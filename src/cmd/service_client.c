@@ -85,7 +85,7 @@ bool service_send(struct http *h, const struct http_request *q, struct http_repl
     return false;
 }
 
-json_t *service_get(struct http *h, const struct http_request *q, struct err *e)
+json_t *service_fetch(struct http *h, const struct http_request *q, struct err *e)
 {
     struct http_request get = *q;
     struct http_reply r;

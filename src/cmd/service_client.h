@@ -27,6 +27,6 @@ char *service_page(struct arena *a, const char *base, const char *path);
 bool service_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);
 
 /* A GET of q->url, of at most 1 MiB. A new reference; NULL with *e set: service_send's, or no JSON. */
-json_t *service_get(struct http *h, const struct http_request *q, struct err *e);
+json_t *service_fetch(struct http *h, const struct http_request *q, struct err *e);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cmd/api_key.h"
+#include "cmd/google.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,13 +47,19 @@ const struct target *service_target(struct target_run *r, const char *name, cons
     return NULL;
 }
 
-enum service_found service_find(const char *text, struct arena *a, struct target_service *out, struct err *e)
+enum service_found service_by_name(const char *text, struct arena *a, struct target_service *out,
+                                   struct err *e)
 {
     struct target_run r = {.arena = a};
+    struct google google = {0};
     struct err problem = {0};
     if (!target_check_name(text, &problem))
         return SERVICE_NONE;
-    if (!service_target(&r, text, NULL, out, &problem)) {
+    /* What is a file here is looked for here alone: its model needs no network. */
+    bool found = (file_exists(text) || google_open(&google, &(struct google_settings){0}, &r, &problem)) &&
+                 service_target(&r, text, NULL, out, &problem);
+    google_close(&google);
+    if (!found) {
         if (problem.kind == ERR_NOT_FOUND || file_exists(text))
             return SERVICE_NONE;
         *e = problem;

@@ -9,7 +9,8 @@ enum service_found { SERVICE_ERROR, SERVICE_NONE, SERVICE_FOUND };
 
 /* What text names, when it can be a service's name and one has it; its own is *out then, in the arena. A
  * folder of that name here makes it ambiguous: SERVICE_ERROR with *e (ERR_USAGE) saying how to mean which. */
-enum service_found service_find(const char *text, struct arena *a, struct target_service *out, struct err *e);
+enum service_found service_by_name(const char *text, struct arena *a, struct target_service *out,
+                                   struct err *e);
 
 /* The target at which a service of that name is, with what is known of it. which: only this target; NULL:
  * any. NULL with *e set: ERR_NOT_FOUND. */

@@ -22,17 +22,17 @@ static json_t *known_json(int64_t n, bool known)
 
 json_t *service_json(const struct target_service *s)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "name", text_json(s->name), "target", text_json(s->target), "url", text_json(s->url),
-                     "model", text_json(s->model), "state", text_json(s->state), "since",
-                     known_json(s->since, s->since > 0), "problem", text_json(s->problem), "retry_seconds",
-                     known_json(s->retry_seconds, s->retry_seconds > 0), "requests",
-                     known_json(s->requests, s->requests >= 0), "in_flight",
-                     known_json(s->in_flight, s->requests >= 0), "memory_bytes",
-                     known_json((int64_t)s->memory_bytes, s->memory_bytes > 0), "memory_limit_bytes",
-                     known_json((int64_t)s->memory_limit_bytes, s->memory_limit_bytes > 0), "memory_note",
-                     text_json(s->memory_note), "idle_seconds", json_real(s->idle_seconds), "config",
-                     text_json(s->config), "pid", known_json(s->pid, s->pid > 0));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+        text_json(s->name), "target", text_json(s->target), "region", text_json(s->region), "url",
+        text_json(s->url), "model", text_json(s->model), "state", text_json(s->state), "since",
+        known_json(s->since, s->since > 0), "problem", text_json(s->problem), "retry_seconds",
+        known_json(s->retry_seconds, s->retry_seconds > 0), "requests",
+        known_json(s->requests, s->requests >= 0), "in_flight", known_json(s->in_flight, s->requests >= 0),
+        "memory_bytes", known_json((int64_t)s->memory_bytes, s->memory_bytes > 0), "memory_limit_bytes",
+        known_json((int64_t)s->memory_limit_bytes, s->memory_limit_bytes > 0), "memory_note",
+        text_json(s->memory_note), "idle_seconds", json_real(s->idle_seconds), "config", text_json(s->config),
+        "pid", known_json(s->pid, s->pid > 0));
 }
 
 bool service_print_json(json_t *json, struct err *e)

@@ -1,11 +1,12 @@
 #include "target/target.h"
 
+#include "target/cloud_run.h"
 #include "target/knative.h"
 #include "target/local.h"
 
 #include <string.h>
 
-static const struct target *const targets[] = {&target_local, &target_knative};
+static const struct target *const targets[] = {&target_local, &target_cloud_run, &target_knative};
 
 const struct target *target_at(size_t n)
 {

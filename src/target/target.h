@@ -23,10 +23,14 @@ struct target_run {
     const volatile sig_atomic_t *stop;        /* NULL: nobody can ask to stop */
     void (*say)(void *arg, const char *line); /* what takes time, or what people should know; may be NULL */
     void *arg;
+    struct cloud *cloud; /* for services of Google's; NULL: those are passed over */
+    const char *project; /* with cloud */
+    const char *region;  /* where; NULL: status looks everywhere */
 };
 
-struct local_options;   /* local.h */
-struct knative_options; /* knative.h */
+struct local_options;     /* local.h */
+struct cloud_run_options; /* cloud_run.h */
+struct knative_options;   /* knative.h */
 
 /* What is to run. */
 struct target_spec {
@@ -37,6 +41,7 @@ struct target_spec {
     /* for the target of that name */
     const struct local_options *local;
     const struct knative_options *knative;
+    const struct cloud_run_options *cloud_run;
 };
 
 /* What runs. Strings in the arena of the run; NULL or 0: unknown there. */
@@ -46,6 +51,10 @@ struct target_service {
     const char *problem; /* why it is not well, or why the last start or update failed */
     const char *config;  /* the URI of its live configuration */
     const char *api_key_file;
+    const char *region;    /* where it runs; NULL: here */
+    bool wants_identity;   /* callers show an ID token for its URL (cloud/identity.h) */
+    int vcpu;              /* with memory_limit_bytes: of an instance */
+    int min_instances;     /* kept while nobody asks */
     int64_t since;         /* of the state; seconds since 1970 */
     int64_t retry_seconds; /* failed: no new start before */
     int64_t requests;      /* answered; -1: unknown */

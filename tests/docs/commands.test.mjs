@@ -50,7 +50,7 @@ before(async () => {
     });
   });
   environment = {
-    ...emulator.env, HOME: home, PATH: `${join(folder, "bin")}:${process.env.PATH}`, PORT: String(port), LC_ALL: "C",
+    ...emulator.env, GOOGLE_CLOUD_PROJECT: "demo-proj", HOME: home, PATH: `${join(folder, "bin")}:${process.env.PATH}`, PORT: String(port), LC_ALL: "C",
     XDG_STATE_HOME: join(home, "state"), XDG_CACHE_HOME: join(home, "cache"),
   };
 });

@@ -98,12 +98,27 @@ static void remove_all_locked(struct world *w, const char *prefix)
     json_decref(keys);
 }
 
+static struct bucket *blobs_locked(struct world *w)
+{
+    struct bucket *b = bucket_find_locked(w, BLOBS);
+    return b ? b : bucket_put_locked(w, BLOBS, json_pack("{s:s}", "name", BLOBS), json_object());
+}
+
+static void remove_blobs_locked(struct world *w, const char *prefix)
+{
+    struct bucket *b = blobs_locked(w);
+    for (size_t i = b->count; i > 0; i--)
+        if (!strncmp(b->objects[i - 1]->name, prefix, strlen(prefix)))
+            object_remove_locked(w, b, b->objects[i - 1]);
+}
+
 void repositories_delete(struct exchange *x)
 {
     struct world *w = x->service->world;
     world_lock(w);
     if (find_repository_locked(x)) {
         doc_remove_locked(w, repository_key(x, x->captures[1], x->captures[2]));
+        remove_blobs_locked(w, arena_printf(x->arena, GOOGLE_PROJECT "/%s/", x->captures[2]));
         remove_all_locked(w, arena_printf(x->arena, "image/" GOOGLE_PROJECT "/%s/", x->captures[2]));
         remove_all_locked(w, arena_printf(x->arena, "manifest/" GOOGLE_PROJECT "/%s/", x->captures[2]));
         answer_operation_locked(x, "artifactregistry", scope(x), json_object());
@@ -213,12 +228,6 @@ void registry_ping(struct exchange *x)
 static char *image_name(struct exchange *x)
 {
     return arena_printf(x->arena, "%s/%s/%s", x->captures[0], x->captures[1], x->captures[2]);
-}
-
-static struct bucket *blobs_locked(struct world *w)
-{
-    struct bucket *b = bucket_find_locked(w, BLOBS);
-    return b ? b : bucket_put_locked(w, BLOBS, json_pack("{s:s}", "name", BLOBS), json_object());
 }
 
 static char *blob_name(struct exchange *x, const char *digest)

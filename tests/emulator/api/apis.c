@@ -136,21 +136,30 @@ static bool is_below(const json_t *api, const char *path)
     return false;
 }
 
+/* "/v2/{+resource}:getIamPolicy" goes before "/v2/{+name}", whose pattern takes the verb for a part of the
+ * name. */
+static bool has_verb(const json_t *method)
+{
+    return strchr(schema_text(method, "path"), ':') != NULL;
+}
+
 enum api_match api_find(const struct apis *a, const char *http_method, const char *path, struct api_call *out)
 {
     enum api_match found = API_NONE;
+    *out = (struct api_call){0};
     for (size_t i = 0; i < a->count; i++) {
         const char *id;
         json_t *method;
         json_object_foreach(json_object_get(a->all[i], "methods"), id, method)
         {
-            *out = (struct api_call){.id = id, .method = method, .api = a->all[i]};
-            if (is_called(out, http_method, path))
-                return API_METHOD;
+            struct api_call c = {.id = id, .method = method, .api = a->all[i]};
+            bool called = is_called(&c, http_method, path);
+            if (called && (found != API_METHOD || has_verb(method)))
+                *out = c;
+            found = called ? API_METHOD : found;
         }
-        if (is_below(a->all[i], path))
+        if (found == API_NONE && is_below(a->all[i], path))
             found = API_UNKNOWN;
     }
-    *out = (struct api_call){0};
     return found;
 }

@@ -540,7 +540,8 @@ test("gated, private, missing, disabled, renamed, unknown revision, bad token: e
 const faultsFolder = join(dirname(fileURLToPath(import.meta.url)), "../faults");
 
 test("every fault file is one that the emulator takes, and a misspelt word is not", async () => {
-  for (const file of readdirSync(faultsFolder)) await m.faults(file.replace(/\.json$/, ""));
+  for (const file of readdirSync(faultsFolder, { recursive: true }).filter((f) => f.endsWith(".json")))
+    await m.faults(join(faultsFolder, file));
   await assert.rejects(m.faults("no-such-fault"), /no-such-fault/);
   await assert.rejects(m.faults({ faults: [{ path: "*", do: { statsu: 503 } }] }), /statsu/);
   await assert.rejects(m.faults({ faults: [{ paht: "*", do: {} }] }), /paht/);

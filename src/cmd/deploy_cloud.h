@@ -1,0 +1,27 @@
+/* deploy_cloud.h: `ferry deploy` to Cloud Run: the plan's choice of an instance, what it costs, the question,
+ * what would be sent. */
+#ifndef FERRY_CMD_DEPLOY_CLOUD_H
+#define FERRY_CMD_DEPLOY_CLOUD_H
+
+#include "cmd/google.h"
+#include "cmd/instance_options.h"
+#include "target/cloud_run.h"
+
+struct deploy_cloud_settings {
+    bool is_public, no_traffic, rollback, dry_run, yes;
+};
+
+struct deploy_cloud {
+    struct target_run *run;
+    const struct google_settings *google;
+    const struct deploy_cloud_settings *settings;
+    struct instance_settings *instance; /* --start may change */
+    uint64_t memory_bytes;              /* --memory; 0: chosen */
+    struct target_spec spec;            /* name and model */
+    bool quiet;                         /* --json */
+};
+
+/* Everything up to the service's answer, or the printed requests (*out->name is NULL then). */
+bool deploy_cloud(struct deploy_cloud *d, struct target_service *out, struct err *e);
+
+#endif

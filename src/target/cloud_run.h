@@ -1,0 +1,46 @@
+/* cloud_run.h: services on Google Cloud Run, and all that belongs to one:
+ *
+ *   service account   ferry-NAME@PROJECT…, which may read the buckets of the model and of the live
+ *                     configuration, and nothing else; its description says which, so that a deploy or a down
+ *                     that was killed is found and goes on
+ *   repository        "ferry" of Artifact Registry in the region, shared by all services there; the last one
+ *                     that goes takes it along
+ *   service           NAME, labelled managed-by=ferry
+ *
+ * Each step looks first whether it is done, so the same call again goes on where one was interrupted. Needs
+ * cloud and project of struct target_run; apply needs the region, and a model in a bucket (gs://). While the
+ * cloud rehearses (cloud.h) apply tells what it would send. What is refused comes in cloud_explain's words,
+ * the step in front. */
+#ifndef FERRY_TARGET_CLOUD_RUN_H
+#define FERRY_TARGET_CLOUD_RUN_H
+
+#include "target/registry.h"
+#include "target/target.h"
+
+#define CLOUD_RUN_REPOSITORY "ferry"
+
+struct cloud_run_options {
+    int vcpu, memory_gib;
+    int concurrency;                  /* requests that an instance gets at a time */
+    int timeout_seconds;              /* of a request */
+    int min_instances, max_instances; /* max 0: as many as Google allows */
+    bool cpu_idle;                    /* CPU only while it starts, serves and stops */
+    struct {
+        const char *path; /* "/readyz" */
+        int initial_delay_seconds, period_seconds, failure_threshold, timeout_seconds;
+    } probe;
+    bool is_public;      /* anyone may call it; else who has run.invoker on it */
+    bool no_traffic;     /* the new revision gets no requests yet */
+    const char *program; /* the ferry that goes into the image; NULL: the one that runs */
+    push_fn on_blob;     /* of the image; may be NULL. arg is the run's */
+    /* In a rehearsal: the requests that send the image. */
+    void (*on_push_request)(void *arg, const struct push_request *q);
+};
+
+extern const struct target target_cloud_run;
+
+/* Requests go to the newest good revision before the one that gets them now. *out: what runs then. False with
+ * *e set: ERR_NOT_FOUND, there is no service or no such revision. */
+bool cloud_run_rollback(struct target_run *r, const char *name, struct target_service *out, struct err *e);
+
+#endif

@@ -1,0 +1,44 @@
+/* around.h: what stands around a service of Cloud Run: APIs, runtime account, repository, image. Each looks
+ * what is there, makes what is missing, and says it when it takes time. */
+#ifndef FERRY_TARGET_CLOUD_RUN_AROUND_H
+#define FERRY_TARGET_CLOUD_RUN_AROUND_H
+
+#include "target/cloud_run.h"
+
+#include <jansson.h>
+
+/* One line to who runs the command. */
+void around_say(struct target_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+bool around_enable_apis(struct target_run *r, struct err *e);
+/* Whether the API is on; one that is not has nothing of ours. */
+bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e);
+
+/* Whether a look that failed so means that there is nothing: not found, or, in a rehearsal, an API that is
+ * off and that a deploy would turn on. */
+bool around_is_nothing(struct target_run *r, const char *api, const struct err *problem);
+
+/* "ferry-NAME", or what is left of a long NAME and a checksum of it (30 characters are allowed), at
+ * PROJECT.iam.gserviceaccount.com. In the arena; NULL with *e set. */
+char *around_account_email(struct target_run *r, const char *name, struct err *e);
+
+/* The account is there, and may read the buckets that model and configuration lie in; its address into
+ * *email. */
+bool around_account(struct target_run *r, const struct target_spec *s, char **email, struct err *e);
+/* Rights and account are gone; none there is fine. */
+bool around_account_remove(struct target_run *r, const char *name, struct err *e);
+
+/* What a runtime account says of itself. */
+struct around_account {
+    const char *service, *region, *buckets; /* in the arena; buckets: "a b" */
+};
+typedef bool (*around_account_fn)(void *arg, const struct around_account *a, struct err *e);
+bool around_account_each(struct target_run *r, around_account_fn fn, void *arg, struct err *e);
+
+bool around_repository(struct target_run *r, struct err *e);
+bool around_repository_remove(struct target_run *r, const char *region, struct err *e);
+
+/* Sends the image; its name with digest, in the arena. NULL with *e set. */
+char *around_image(struct target_run *r, const struct cloud_run_options *o, struct err *e);
+
+#endif
