@@ -64,6 +64,8 @@ bool answer_text(struct answer *a, const char *text, size_t size, struct err *e)
 
 void answer_warning(const struct answer *a, const char *text)
 {
+    if (a->quiet)
+        return;
     if (!a->json && a->last != '\n' && terminal_is(STDOUT_FILENO))
         putchar('\n');
     fputs("ferry: warning: ", stderr);
@@ -71,8 +73,7 @@ void answer_warning(const struct answer *a, const char *text)
     fputc('\n', stderr);
 }
 
-/* Tokens behind the first, over the time since the first: what a reader feels. 0 when there are too few. */
-static double tokens_per_second(const struct answer *a)
+double answer_tokens_per_second(const struct answer *a)
 {
     double ms = a->last_ms - a->first_ms;
     return a->completion_tokens > 1 && ms > 0 ? (a->completion_tokens - 1) * 1000.0 / ms : 0;
@@ -87,11 +88,12 @@ static bool print_json(struct answer *a, struct err *e)
 {
     if (fflush(a->out) != 0)
         return err_set(e, ERR_MEMORY, "no memory for the answer");
-    json_t *o = json_pack("{s:s%, s:s, s:s, s:{s:i, s:i, s:i}, s:f, s:f, s:f}", "answer", a->text,
-                          a->text_size, "finish_reason", a->finish, "model", a->model, "usage",
-                          "prompt_tokens", a->prompt_tokens, "audio_tokens", a->audio_tokens,
-                          "completion_tokens", a->completion_tokens, "first_text_ms", first_text_ms(a),
-                          "total_ms", clock_ms() - a->start_ms, "tokens_per_second", tokens_per_second(a));
+    json_t *o =
+        json_pack("{s:s%, s:s, s:s, s:{s:i, s:i, s:i}, s:f, s:f, s:f}", "answer", a->text, a->text_size,
+                  "finish_reason", a->finish, "model", a->model, "usage", "prompt_tokens", a->prompt_tokens,
+                  "audio_tokens", a->audio_tokens, "completion_tokens", a->completion_tokens, "first_text_ms",
+                  first_text_ms(a), "total_ms", clock_ms() - a->start_ms, "tokens_per_second",
+                  answer_tokens_per_second(a));
     bool ok = o && json_dumpf(o, stdout, JSON_REAL_PRECISION(6) | JSON_COMPACT) == 0 && putchar('\n') != EOF;
     json_decref(o);
     return ok || err_set(e, ERR_IO, "cannot write the answer as JSON");
@@ -101,8 +103,8 @@ static void print_stats(const struct answer *a)
 {
     fprintf(stderr, "%sfirst text after %.0f ms, %d tokens", terminal_style(STDERR_FILENO, STYLE_DIM),
             first_text_ms(a), a->completion_tokens);
-    if (tokens_per_second(a) > 0)
-        fprintf(stderr, " at %.1f tokens/s", tokens_per_second(a));
+    if (answer_tokens_per_second(a) > 0)
+        fprintf(stderr, " at %.1f tokens/s", answer_tokens_per_second(a));
     fprintf(stderr, " (prompt %d tokens", a->prompt_tokens);
     if (a->audio_tokens)
         fprintf(stderr, ", %d of them audio", a->audio_tokens);

@@ -17,8 +17,9 @@ struct answer {
     char *text;
     size_t text_size;
     bool json, stats;
-    bool tame; /* a terminal reads along: control characters, which could command it, are not passed on */
-    char last; /* last byte written, to end the terminal's line */
+    bool quiet; /* warnings are nobody's business: set after answer_open */
+    bool tame;  /* a terminal reads along: control characters, which could command it, are not passed on */
+    char last;  /* last byte written, to end the terminal's line */
 
     double start_ms, first_ms, last_ms; /* asked, first and last text; first_ms 0: none came */
     char model[256];
@@ -36,6 +37,9 @@ size_t answer_tame(const char *text, size_t size);
 
 /* "ferry: warning: …" on stderr. */
 void answer_warning(const struct answer *a, const char *text);
+
+/* Tokens behind the first, over the time since the first: what a reader feels. 0 when there are too few. */
+double answer_tokens_per_second(const struct answer *a);
 
 /* Ends the line, prints the JSON object or the statistics. */
 bool answer_end(struct answer *a, struct err *e);

@@ -7,6 +7,7 @@
 #include "cmd/answer.h"
 #include "cmd/engine_options.h"
 #include "cmd/option.h"
+#include "net/http.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -44,6 +45,14 @@ struct ask {
 /* Each asks, streams into the answer and returns when it is complete. The arena is scratch. */
 bool ask_model(const struct ask *q, struct loaded_model *m, struct answer *out, struct err *e);
 bool ask_url(const struct ask *q, struct arena *a, struct answer *out, struct err *e);
+
+/* The first model that the service at `base` lists; q: how it is asked. In the arena. NULL with *e set. */
+char *ask_first_model(struct http *h, struct http_request q, struct arena *a, const char *base,
+                      struct err *e);
+
+/* Posts ask_json's text to q->url (a service's chat/completions) and streams into the answer. Any thread. */
+bool ask_send(struct http *h, const struct http_request *q, const char *json, struct answer *out,
+              struct err *e);
 
 /* The request as JSON in OpenAI's form, from malloc. model goes into it. NULL with *e set: a recording in a
  * format that the API has no name for, a question that is not UTF-8, no memory. */

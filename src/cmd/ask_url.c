@@ -80,9 +80,7 @@ static bool take_bytes(void *arg, const char *bytes, size_t size, struct err *e)
     return sse_push(r->sse, bytes, size, e);
 }
 
-/* The first model that the service lists. NULL with *e set. */
-static char *first_model(struct http *h, struct http_request q, struct arena *a, const char *base,
-                         struct err *e)
+char *ask_first_model(struct http *h, struct http_request q, struct arena *a, const char *base, struct err *e)
 {
     const char *id = NULL;
     char *model = NULL;
@@ -100,18 +98,22 @@ static char *first_model(struct http *h, struct http_request q, struct arena *a,
     return model;
 }
 
-static bool post(struct http *h, struct http_request q, struct answer *out, struct err *e)
+bool ask_send(struct http *h, const struct http_request *q, const char *json, struct answer *out,
+              struct err *e)
 {
+    struct http_request post = *q;
     struct reading r = {.out = out};
     struct http_reply reply;
 
     r.sse = sse_new(MAX_EVENT_BYTES, take_event, &r, e);
-    q.method = "POST";
-    q.content_type = "application/json";
-    q.accept = "text/event-stream";
-    q.on_data = take_bytes;
-    q.arg = &r;
-    bool ok = r.sse && service_send(h, &q, &reply, e);
+    post.method = "POST";
+    post.content_type = "application/json";
+    post.accept = "text/event-stream";
+    post.body = json;
+    post.body_size = strlen(json);
+    post.on_data = take_bytes;
+    post.arg = &r;
+    bool ok = r.sse && service_send(h, &post, &reply, e);
     if (ok && !r.done)
         ok = err_set(e, ERR_TRANSIENT, "the answer ended early; try again");
     sse_free(r.sse);
@@ -129,13 +131,12 @@ bool ask_url(const struct ask *q, struct arena *a, struct answer *out, struct er
     if (!h)
         return false;
     if (!model)
-        model = first_model(h, request, a, q->target, e);
+        model = ask_first_model(h, request, a, q->target, e);
     json = model ? ask_json(q, model, e) : NULL;
     if (json) {
         request.url = service_endpoint(a, q->target, "chat/completions");
-        request.body = json;
-        request.body_size = strlen(json);
-        ok = request.url ? post(h, request, out, e) : err_set(e, ERR_MEMORY, "no memory for the address");
+        ok = request.url ? ask_send(h, &request, json, out, e)
+                         : err_set(e, ERR_MEMORY, "no memory for the address");
     }
     free(json);
     http_free(h);

@@ -2,6 +2,7 @@
 #include "cmd/commands.h"
 #include "cmd/copying.h"
 #include "cmd/interrupt.h"
+#include "cmd/page.h"
 #include "cmd/plan_command.h"
 
 #include "base/file.h"
@@ -251,15 +252,15 @@ static bool locale_is_japanese(void)
     return false;
 }
 
-static bool write_page(struct report *report, const struct plan_view *v, const char *path, struct err *e)
+struct page {
+    struct report *report;
+    const struct plan_view *view;
+};
+
+static void write_page(void *arg, FILE *out)
 {
-    FILE *f = fopen(path, "w");
-    if (!f)
-        return err_errno(e, "%s", path);
-    plan_html(report, v, f);
-    bool failed = ferror(f) != 0;
-    failed = fclose(f) != 0 || failed;
-    return !failed || err_errno(e, "%s: cannot write", path);
+    struct page *p = arg;
+    plan_html(p->report, p->view, out);
 }
 
 static bool tell(struct run *r, struct err *e)
@@ -278,7 +279,7 @@ static bool tell(struct run *r, struct err *e)
         return err_set(e, ERR_MEMORY, "no memory for the report");
     report->arena = r->arena;
     plan_report(report, &v);
-    bool ok = !s->html || write_page(report, &v, s->html, e);
+    bool ok = !s->html || page_write(s->html, write_page, &(struct page){report, &v}, e);
     if (ok && s->json)
         ok = print_json(plan_json(&v), e);
     else if (ok)

@@ -1,7 +1,8 @@
 #include "cmd/plan_charts.h"
 
 #include "base/catalog.h"
-#include "cmd/plan_svg.h"
+#include "cmd/page.h"
+#include "cmd/svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,25 +13,6 @@ enum { WIDTH = 860 };
 static double gib(uint64_t bytes)
 {
     return (double)bytes / (double)PLAN_GIB;
-}
-
-static void caption(FILE *out, const char *text)
-{
-    fputs("<figcaption>", out);
-    report_html_text(text, out);
-    fputs("</figcaption></figure>\n", out);
-}
-
-/* What the colours stand for, above the picture. */
-static void legend(FILE *out, const char *const *names, const char *const *classes, int count)
-{
-    fputs("<p class=\"legend\">", out);
-    for (int i = 0; i < count; i++) {
-        fprintf(out, "<span><i class=\"%s\"></i>", classes[i]);
-        report_html_text(tr(names[i]), out);
-        fputs("</span>", out);
-    }
-    fputs("</p>\n", out);
 }
 
 /* Vertical lines at round values, named below. */
@@ -111,7 +93,7 @@ void chart_memory(struct report *r, const struct plan_view *v, FILE *out)
     struct axis x = {0, most, NAMES, WIDTH - 20, false};
     double top = 24, bottom = top + BAR_STEP * (n + 1), limit = axis_at(&x, RUN_MOST_GIB);
     fputs("<figure>\n", out);
-    legend(out, names, classes, 4);
+    page_legend(out, names, classes, 4);
     svg_begin(out, WIDTH, (int)bottom + 26, _("Memory that each encoding needs, beside Cloud Run's most"));
     grid(r, out, &x, top - 8, bottom, " GiB");
     for (int i = 0; i < n; i++)
@@ -124,9 +106,9 @@ void chart_memory(struct report *r, const struct plan_view *v, FILE *out)
     svg_text(out, limit - 6, top - 12, "tick", "end",
              report_text(r, "Cloud Run's most: %d GiB", RUN_MOST_GIB));
     svg_end(out);
-    caption(out, _("Memory of one instance. Files written on Cloud Run are memory: a copy in /tmp counts "
-                   "beside the weights "
-                   "that are loaded from it."));
+    page_caption(out, _("Memory of one instance. Files written on Cloud Run are memory: a copy in /tmp "
+                        "counts beside the weights "
+                        "that are loaded from it."));
 }
 
 /* --- cold start ---
@@ -179,15 +161,15 @@ void chart_cold_start(struct report *r, const struct plan_view *v, FILE *out)
     struct axis x = {0, end * 1.03, NAMES, WIDTH - 20, false};
     double top = 14, step = 62, bottom = top + step * n - 6;
     fputs("<figure>\n", out);
-    legend(out, names, classes, isnan(c->first_token.most) ? 2 : 4);
+    page_legend(out, names, classes, isnan(c->first_token.most) ? 2 : 4);
     svg_begin(out, WIDTH, (int)bottom + 26, _("What happens from the first request to its answer"));
     grid(r, out, &x, top - 8, bottom, " s");
     for (int i = 0; i < n; i++)
         lane(r, out, &x, top + step * i, &lanes[i]);
     svg_end(out);
-    caption(out, _("From no instance to an answer, at both ends of what is likely: nothing waits for the "
-                   "last byte, the "
-                   "first token follows the layers as they arrive."));
+    page_caption(out, _("From no instance to an answer, at both ends of what is likely: nothing waits for "
+                        "the last byte, the "
+                        "first token follows the layers as they arrive."));
 }
 
 /* --- costs ---
@@ -369,7 +351,7 @@ void chart_costs(struct report *r, const struct plan_view *v, FILE *out)
     even_dot(&c, p->even_on, always, _("an instance that is always on"));
     cost_columns(&c);
     svg_end(out);
-    caption(
+    page_caption(
         out,
         report_text(
             r,

@@ -19,14 +19,23 @@ bool service_check_url(const char *url, struct err *e)
     return true;
 }
 
-char *service_endpoint(struct arena *a, const char *base, const char *path)
+/* Without what differs between the spellings of an address. */
+static int bare_length(const char *base)
 {
     size_t n = strlen(base);
     while (n && base[n - 1] == '/')
         n--;
-    if (n >= 3 && strncmp(base + n - 3, "/v1", 3) == 0)
-        n -= 3;
-    return arena_printf(a, "%.*s/v1/%s", (int)n, base, path);
+    return (int)(n >= 3 && strncmp(base + n - 3, "/v1", 3) == 0 ? n - 3 : n);
+}
+
+char *service_endpoint(struct arena *a, const char *base, const char *path)
+{
+    return arena_printf(a, "%.*s/v1/%s", bare_length(base), base, path);
+}
+
+char *service_page(struct arena *a, const char *base, const char *path)
+{
+    return arena_printf(a, "%.*s/%s", bare_length(base), base, path);
 }
 
 static enum err_kind kind_of(int status)

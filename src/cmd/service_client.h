@@ -19,6 +19,9 @@ bool service_check_url(const char *url, struct err *e);
  * address works. NULL: no memory. */
 char *service_endpoint(struct arena *a, const char *base, const char *path);
 
+/* base + "/" + path, of what lies beside /v1. */
+char *service_page(struct arena *a, const char *base, const char *path);
+
 /* True when the answer is a 2xx. Else *e says what the service did: OpenAI's message when there is one. 401
  * and 403 are ERR_AUTH, 404 is ERR_NOT_FOUND, 429, 502 and 503 are ERR_BUSY. */
 bool service_send(struct http *h, const struct http_request *q, struct http_reply *r, struct err *e);

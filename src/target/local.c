@@ -351,6 +351,52 @@ static bool destroy(struct target_run *r, const char *name, struct err *e)
     return ok;
 }
 
+/* --- sleep --- */
+
+static json_t *ask_for(struct target_run *r, const struct home *p, const char *what, struct err *e)
+{
+    int fd = control_connect(p, e);
+    json_t *request = json_pack("{s:s}", "do", what);
+    json_t *answer = fd >= 0 ? control_ask(fd, request, NULL, 0, r->stop, NULL, NULL, e) : NULL;
+    json_decref(request);
+    return answer;
+}
+
+/* 1: it is; 0: not yet; -1 with *e set. */
+static int is_asleep(struct target_run *r, const struct home *p, struct err *e)
+{
+    json_t *answer = ask_for(r, p, "status", e);
+    const char *state = json_string_value(json_object_get(json_object_get(answer, "status"), "state"));
+    int result = !answer ? -1 : state && strcmp(state, "asleep") == 0;
+    json_decref(answer);
+    return result;
+}
+
+static bool wait_asleep(struct target_run *r, const struct home *p, struct err *e)
+{
+    for (int ms = 0; ms <= END_MS + 2000; ms += LOOK_MS) {
+        int asleep = is_asleep(r, p, e);
+        if (asleep)
+            return asleep > 0;
+        if (stop_wanted(r->stop))
+            return err_set(e, ERR_CANCELLED, "interrupted");
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000}, NULL);
+    }
+    return err_set(e, ERR_BUSY, "its server does not stop");
+}
+
+static bool sleep_now(struct target_run *r, const char *name, struct err *e)
+{
+    struct home p;
+    if (!home_open(&p, name, false, e))
+        return false;
+    json_t *answer = ask_for(r, &p, "sleep", e);
+    bool ok = answer && wait_asleep(r, &p, e);
+    home_close(&p);
+    json_decref(answer);
+    return ok;
+}
+
 /* --- status, logs --- */
 
 static bool logs(struct target_run *r, const char *name, const struct target_log_options *o,
@@ -369,5 +415,6 @@ const struct target target_local = {
     .apply = apply,
     .status = status_each,
     .logs = logs,
+    .sleep = sleep_now,
     .destroy = destroy,
 };

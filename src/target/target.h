@@ -80,6 +80,9 @@ struct target {
     bool (*status)(struct target_run *r, const char *name, target_service_fn each, void *arg, struct err *e);
     bool (*logs)(struct target_run *r, const char *name, const struct target_log_options *o,
                  target_line_fn line, void *arg, struct err *e);
+    /* Stops its server, so that the next request starts one; returns once there is none. ERR_BUSY: it answers
+     * somebody. NULL: nothing but time does that there. */
+    bool (*sleep)(struct target_run *r, const char *name, struct err *e);
     /* Ends it and whatever belongs to it, and has looked that it is gone. ERR_NOT_FOUND: there is none. */
     bool (*destroy)(struct target_run *r, const char *name, struct err *e);
 };

@@ -1,6 +1,6 @@
 /* Quantities of a plan as text, and a report on 100 columns. */
 #include "cmd/plan_format.h"
-#include "cmd/plan_svg.h"
+#include "cmd/svg.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -127,6 +127,9 @@ test("the metrics count what was served", async () => {
   await service.metricBecomes("ferry_completion_tokens_total", before + 5);
   assert.ok((await service.metric('ferry_requests_total{route="chat",status="429"}')) >= 1);
   assert.ok((await service.metric("process_resident_memory_bytes")) > 1e6);
+  const age = Date.now() / 1000 - (await service.metric("process_start_time_seconds"));
+  assert.ok(age >= 0 && age < 3600);
+  assert.ok((await service.metric("ferry_slots")) >= 1);
   assert.equal(await service.metric("ferry_ready"), 1);
   const first = await service.metric("ferry_time_to_first_token_seconds_count");
   assert.equal(await service.metric('ferry_time_to_first_token_seconds_bucket{le="+Inf"}'), first);

@@ -18,14 +18,14 @@ static void requests_that_make_no_sense_are_refused(void **state)
         const char *line, *problem;
         enum err_kind kind;
     } rows[] = {
-        {"", "expected status, apply or stop", ERR_CORRUPT},
-        {"null", "expected status, apply or stop", ERR_CORRUPT},
-        {"[\"stop\"]", "expected status, apply or stop", ERR_CORRUPT},
-        {"{\"do\":\"stop\"", "expected status, apply or stop", ERR_CORRUPT},
-        {"{\"do\":\"stop\"} x", "expected status, apply or stop", ERR_CORRUPT},
-        {"{\"do\":\"Stop\"}", "expected status, apply or stop", ERR_CORRUPT},
-        {"{\"do\":1}", "expected status, apply or stop", ERR_CORRUPT},
-        {"{\"do\":\"status\",\"do\":\"stop\"}", "expected status, apply or stop", ERR_CORRUPT},
+        {"", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"null", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"[\"stop\"]", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"{\"do\":\"stop\"", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"{\"do\":\"stop\"} x", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"{\"do\":\"Stop\"}", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"{\"do\":1}", "expected status, apply, sleep or stop", ERR_CORRUPT},
+        {"{\"do\":\"status\",\"do\":\"stop\"}", "expected status, apply, sleep or stop", ERR_CORRUPT},
         {"{\"do\":\"apply\"}", "environment_bytes: expected a number of bytes", ERR_CORRUPT},
         {"{\"do\":\"apply\",\"environment_bytes\":-1}", "environment_bytes: expected a number of bytes",
          ERR_CORRUPT},

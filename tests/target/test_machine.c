@@ -66,6 +66,23 @@ static void sleeps_when_nobody_has_asked_for_the_time(void **state)
     assert_true(isinf(machine_next_ms(&m)));
 }
 
+static void put_to_sleep_it_stops_at_once_and_starts_for_the_next_request(void **state)
+{
+    (void)state;
+    struct machine m = awake();
+    machine_sleep(&m, 30);
+    assert_int_equal(machine_tick(&m, 30), ORDER_STOP);
+    machine_ended(&m, 31);
+    assert_int_equal(m.phase, PHASE_ASLEEP);
+    assert_int_equal(machine_request(&m, 32), ADMIT_HOLD);
+    assert_int_equal(machine_tick(&m, 32), ORDER_START);
+    m = awake();
+    machine_request(&m, 25);
+    machine_sleep(&m, 30); /* who is being answered is not cut */
+    assert_int_equal(machine_tick(&m, 30), ORDER_NONE);
+    assert_int_equal(m.phase, PHASE_AWAKE);
+}
+
 static void request_in_flight_keeps_it_awake_however_long(void **state)
 {
     (void)state;
@@ -284,6 +301,7 @@ int main(void)
         cmocka_unit_test(nothing_happens_without_a_request),
         cmocka_unit_test(first_request_is_held_and_starts_one_server),
         cmocka_unit_test(sleeps_when_nobody_has_asked_for_the_time),
+        cmocka_unit_test(put_to_sleep_it_stops_at_once_and_starts_for_the_next_request),
         cmocka_unit_test(request_in_flight_keeps_it_awake_however_long),
         cmocka_unit_test(start_that_nobody_waits_for_any_more_ends_after_the_same_time),
         cmocka_unit_test(request_while_stopping_is_held_and_starts_the_next),

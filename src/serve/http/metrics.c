@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MAX_SERIES = 256, BUCKETS = 12, PAGE_BYTES = 1 << 20 };
@@ -24,6 +25,7 @@ struct series {
 };
 
 struct metrics {
+    double began_s; /* since 1970 */
     pthread_mutex_t mutex;
     struct series requests[MAX_SERIES]; /* at most routes x statuses: far fewer */
     int request_count;
@@ -34,8 +36,12 @@ struct metrics {
 struct metrics *metrics_new(void)
 {
     struct metrics *m = calloc(1, sizeof *m);
-    if (m)
-        pthread_mutex_init(&m->mutex, NULL);
+    struct timespec now;
+    if (!m)
+        return NULL;
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->began_s = (double)now.tv_sec + (double)(now.tv_nsec / 1000000) * 1e-3;
+    pthread_mutex_init(&m->mutex, NULL);
     return m;
 }
 
@@ -185,12 +191,15 @@ bool metrics_write(struct metrics *m, const struct metrics_now *now, struct byte
     number(&p, "ferry_ready", "gauge", "1 when the model is loaded.", now->ready);
     number(&p, "ferry_requests_waiting", "gauge", "Requests that wait for a session.", now->load.waiting);
     number(&p, "ferry_requests_running", "gauge", "Requests that have one.", now->load.running);
+    if (now->slots)
+        number(&p, "ferry_slots", "gauge", "Requests that can have a session at a time.", now->slots);
     number(&p, "ferry_connections", "gauge", "Open connections.", now->connections);
     number(&p, "ferry_body_bytes", "gauge", "Request bodies in memory.", (double)now->body_bytes);
     if (now->config)
         configuration(&p, now->config);
     if (now->arrival)
         load(&p, now->arrival);
+    number(&p, "process_start_time_seconds", "gauge", "When the service began, since 1970.", m->began_s);
     number(&p, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     pthread_mutex_lock(&m->mutex);
     requests_locked(&p, m);

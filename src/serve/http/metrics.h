@@ -20,6 +20,7 @@ void metrics_request(struct metrics *m, const char *route, int status, double se
 /* What is true now. */
 struct metrics_now {
     struct scheduler_load load;
+    int slots; /* sessions at a time; 0: there is no model yet */
     int connections;
     size_t body_bytes;
     bool ready;

@@ -83,8 +83,10 @@ static void answer_metrics(struct call *c)
         .math = s->opt.math,
         .cpu = m ? engine_cpu(m->engine) : "",
     };
-    if (m)
+    if (m) {
         now.load = scheduler_load(s->scheduler);
+        now.slots = engine_parallel(m->engine);
+    }
     if (s->live) {
         live_status(s->live, &config);
         now.config = &config;

@@ -124,7 +124,10 @@ static void start_current(struct activator *a, double now_ms)
 
 static void stop_current(struct activator *a, double now_ms)
 {
-    activator_note(a, "INFO", "server stops: nobody has asked for a while",
+    bool told = a->put_to_sleep;
+    a->put_to_sleep = false;
+    activator_note(a, "INFO",
+                   told ? "server stops: put to sleep" : "server stops: nobody has asked for a while",
                    json_pack("{s:f}", "idle_seconds", a->spec.idle_seconds));
     child_stop(a->current, now_ms);
 }
@@ -316,6 +319,16 @@ void activator_forget_update(struct activator *a)
     a->update.asker = NULL;
     fail_update(a, "");
     write_state(a, false);
+}
+
+bool activator_sleep(struct activator *a, struct err *e)
+{
+    if (a->machine.in_flight > 0)
+        return err_set(e, ERR_BUSY, "%d request%s being answered", a->machine.in_flight,
+                       a->machine.in_flight == 1 ? " is" : "s are");
+    machine_sleep(&a->machine, clock_ms());
+    a->put_to_sleep = true;
+    return true;
 }
 
 /* --- the loop --- */

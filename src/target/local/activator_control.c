@@ -111,6 +111,8 @@ static void take_request(struct asker *k, const char *line, size_t size)
     } else if (q.verb == CONTROL_APPLY) {
         k->apply = q;
         k->applies = true;
+    } else if (q.verb == CONTROL_SLEEP) {
+        control_done(a, k, activator_sleep(a, &e) ? NULL : e.text);
     } else {
         control_done(a, k, NULL);
         if (q.verb == CONTROL_STOP)

@@ -44,6 +44,7 @@ struct activator {
 
     uint64_t requests;
     char failure[FAILURE_BYTES]; /* of the last start or server, until one is loaded */
+    bool put_to_sleep;           /* why the next stop is one */
     bool stopping;
     double stopping_ms;
 };
@@ -59,6 +60,8 @@ bool activator_apply(struct activator *a, struct spec *s, char **environment, bo
                      struct err *e);
 void activator_forget_update(struct activator *a); /* its asker is gone */
 void activator_stop(struct activator *a);
+/* The server is stopped, until the next request. False with *e (ERR_BUSY) set: it answers somebody. */
+bool activator_sleep(struct activator *a, struct err *e);
 json_t *activator_status(const struct activator *a);
 
 /* --- activator_requests.c --- */

@@ -4,6 +4,7 @@
  *   {"do":"status"}                           {"ok":true,"status":{…}}
  *   {"do":"apply","spec":{…},"wait":true,     {"say":"…"} …, then {"ok":true,"status":{…}}
  *    "environment_bytes":N} and N bytes         or {"ok":false,"problem":"…"}
+ *   {"do":"sleep"}                            {"ok":true}: its server stops; or a problem: it is in use
  *   {"do":"stop"}                             {"ok":true}; then it ends
  *
  * Who hangs up during an apply takes it back. This side is the client's; it blocks. */

@@ -6,7 +6,8 @@
 
 static bool take_verb(const json_t *json, enum control_verb *out)
 {
-    static const char *const verbs[] = {"status", "apply", "stop"}; /* in the order of enum control_verb */
+    static const char *const verbs[] = {"status", "apply", "sleep",
+                                        "stop"}; /* in the order of enum control_verb */
     const char *text = json_string_value(json_object_get(json, "do"));
     for (size_t i = 0; text && i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(text, verbs[i]) == 0) {
@@ -34,7 +35,7 @@ bool control_request_parse(struct control_request *q, const char *line, size_t s
 {
     json_t *json = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
     *q = (struct control_request){0};
-    bool ok = take_verb(json, &q->verb) || err_set(e, ERR_CORRUPT, "expected status, apply or stop");
+    bool ok = take_verb(json, &q->verb) || err_set(e, ERR_CORRUPT, "expected status, apply, sleep or stop");
     ok = ok && (q->verb != CONTROL_APPLY || take_apply(q, json, e));
     json_decref(json);
     return ok;

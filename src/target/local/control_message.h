@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum control_verb { CONTROL_STATUS, CONTROL_APPLY, CONTROL_STOP };
+enum control_verb { CONTROL_STATUS, CONTROL_APPLY, CONTROL_SLEEP, CONTROL_STOP };
 
 /* Zeroed means none. */
 struct control_request {

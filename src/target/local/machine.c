@@ -134,6 +134,11 @@ void machine_replaced(struct machine *m, double now_ms)
     enter(m, PHASE_AWAKE, now_ms);
 }
 
+void machine_sleep(struct machine *m, double now_ms)
+{
+    m->last_use_ms = now_ms - m->idle_ms;
+}
+
 void machine_forgive(struct machine *m, double now_ms)
 {
     if (m->phase != PHASE_FAILED)

@@ -56,6 +56,9 @@ double machine_next_ms(const struct machine *m);
 /* Another server, which is loaded, has taken the place of whatever was there. */
 void machine_replaced(struct machine *m, double now_ms);
 
+/* As if nobody had asked for idle_ms: a server that answers nobody is stopped with the next tick. */
+void machine_sleep(struct machine *m, double now_ms);
+
 /* What failed counts no more: the next request may start a server at once. Only ASLEEP and FAILED. */
 void machine_forgive(struct machine *m, double now_ms);
 

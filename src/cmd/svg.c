@@ -1,4 +1,4 @@
-#include "cmd/plan_svg.h"
+#include "cmd/svg.h"
 
 #include "cmd/report.h"
 

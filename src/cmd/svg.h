@@ -1,7 +1,7 @@
-/* plan_svg.h: the few shapes that the charts of a plan are drawn with. Colours are classes of the page's
- * style sheet, so that they follow the reader's light or dark. */
-#ifndef FERRY_CMD_PLAN_SVG_H
-#define FERRY_CMD_PLAN_SVG_H
+/* svg.h: the few shapes that the charts of a page are drawn with. Colours are classes of its
+ * style sheet (page.css), so that they follow the reader's light or dark. */
+#ifndef FERRY_CMD_SVG_H
+#define FERRY_CMD_SVG_H
 
 #include <stdbool.h>
 #include <stdio.h>
