@@ -99,7 +99,7 @@ test("where billing is closed no API is enabled, and one line says so", async ()
   assert.deepEqual((await changes()).map((l) => l.call), ["serviceusage.services.batchEnable"]);
 });
 
-const told = (r) => r.stdout.split("\n").filter((l) => /^(POST|PUT|PATCH|DELETE) /.test(l)).map((l) => l.split(" ").slice(0, 2).join(" "));
+const told = (r) => r.stdout.split("\n").filter((l) => /^(POST|PUT|PATCH|DELETE) /.test(l)).map((l) => l.replace(emulator.url, "").split(" ").slice(0, 2).join(" "));
 
 test("a dry run in a project where nothing is enabled yet tells all the same", async () => {
   const r = await ok(...up, "--dry-run", "--public");
