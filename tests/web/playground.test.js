@@ -231,7 +231,7 @@ test("a cold start is shown while the weights arrive, and what is asked meanwhil
     await emulator.faults({ faults: [{ method: "GET", path: "*.safetensors", query: "*alt=media*", from: 1, times: 0, do: { bytes_per_second: 60000 } }] });
     cold = await Service.start({ folder: "gs://model-bkt/demo", env: emulator.env, until: "listening" });
     await open({}, cold.url);
-    await page.waitForFunction(() => /^[1-9]\d? %/.test(document.getElementById("load-what").textContent));
+    await page.waitForFunction(() => /^[3-6]\d % .* [\d.]+ of 3\.6 MB$/.test(document.getElementById("load-what").textContent));
     assert.equal(await page.getAttribute("#state", "class"), "loading");
     await attach("digits-en.wav");
     await page.click("#send");
