@@ -1,4 +1,6 @@
 /* bucket.c: `ferry bucket create|show|fix`. */
+#include "cmd/bucket.h"
+
 #include "cloud/storage.h"
 #include "cmd/commands.h"
 #include "cmd/confirm.h"
@@ -184,45 +186,38 @@ static bool complete_wish(struct bucket *b, const char **project, struct err *e)
     return check_region(b->wish.region, e);
 }
 
+/* A bucket that exists cannot be moved. */
+static bool check_place(const struct bucket *b, const json_t *bucket, struct err *e)
+{
+    struct bucket_fact facts[BUCKET_FACTS];
+    bucket_compare(bucket, &b->wish, facts);
+    return !bucket_count(facts, BUCKET_STUCK) ||
+           err_set(e, ERR_BUSY, "gs://%s exists already, in %s; wanted: %s. Take another name", b->name,
+                   facts[0].is, facts[0].wanted);
+}
+
 /* The name is taken. By a bucket of ours that is as it should be: then that is what was asked for. */
 static bool take_existing(struct bucket *b, struct err *e)
 {
-    struct bucket_fact facts[BUCKET_FACTS];
     struct err problem = {0};
     json_t *bucket = bucket_get(stores_cloud(b->stores), b->name, &problem);
-    bool ok = true;
 
     if (!bucket)
         return err_set(e, ERR_BUSY,
                        "gs://%s belongs to somebody else; names are shared by all, take another: %.300s",
                        b->name, problem.text);
-    bucket_compare(bucket, &b->wish, facts);
-    if (bucket_count(facts, BUCKET_STUCK)) {
-        ok = err_set(e, ERR_BUSY, "gs://%s exists already, in %s; wanted: %s. Take another name", b->name,
-                     facts[0].is, facts[0].wanted);
-    } else {
-        if (!b->settings.json)
-            printf("gs://%s exists already.\n", b->name);
-        ok = show(b, bucket, e);
-    }
+    bool ok = check_place(b, bucket, e);
+    if (ok && !b->settings.json)
+        printf("gs://%s exists already.\n", b->name);
+    ok = ok && show(b, bucket, e);
     json_decref(bucket);
     return ok;
 }
 
-static bool create(struct bucket *b, struct err *e)
+/* The body is let go of. */
+static bool send_create(struct bucket *b, const char *project, json_t *body, struct err *e)
 {
-    const char *project;
     struct err problem = {0};
-
-    if (!complete_wish(b, &project, e))
-        return false;
-    json_t *body = bucket_body(b->name, &b->wish);
-    if (!body)
-        return err_set(e, ERR_MEMORY, "no memory for the request");
-    if (b->settings.dry_run) {
-        char *rest = arena_printf(b->arena, "?project=%s&projection=noAcl", project);
-        return print_request(b, "POST", rest ? rest : "", body, e);
-    }
     json_t *bucket = bucket_create(stores_cloud(b->stores), project, body, &problem);
     json_decref(body);
     if (!bucket && problem.kind == ERR_BUSY)
@@ -234,6 +229,55 @@ static bool create(struct bucket *b, struct err *e)
     bool ok = show(b, bucket, e);
     json_decref(bucket);
     return ok;
+}
+
+static bool create(struct bucket *b, struct err *e)
+{
+    const char *project;
+
+    if (!complete_wish(b, &project, e))
+        return false;
+    json_t *body = bucket_body(b->name, &b->wish);
+    if (!body)
+        return err_set(e, ERR_MEMORY, "no memory for the request");
+    if (b->settings.dry_run) {
+        char *rest = arena_printf(b->arena, "?project=%s&projection=noAcl", project);
+        return print_request(b, "POST", rest ? rest : "", body, e);
+    }
+    return send_create(b, project, body, e);
+}
+
+/* --- for other commands --- */
+
+static struct bucket for_models(struct stores *stores, const char *name, const char *region)
+{
+    return (struct bucket){.wish = {.region = region, .expire_days = BUCKET_UNSAID, .soft_delete_days = 0},
+                           .name = name,
+                           .stores = stores};
+}
+
+bool bucket_look(struct stores *stores, const char *name, const char *region, bool *there, struct err *e)
+{
+    struct bucket b = for_models(stores, name, region);
+    struct err problem = {0};
+    json_t *bucket = bucket_get(stores_cloud(stores), name, &problem);
+
+    *there = bucket != NULL;
+    if (!bucket && problem.kind != ERR_NOT_FOUND) {
+        *e = problem;
+        return err_wrap(e, "bucket gs://%s", name);
+    }
+    bool ok = !bucket || check_place(&b, bucket, e);
+    json_decref(bucket);
+    return ok;
+}
+
+bool bucket_make(struct stores *stores, const char *project, const char *name, const char *region,
+                 struct err *e)
+{
+    struct bucket b = for_models(stores, name, region);
+    json_t *body = bucket_body(name, &b.wish);
+    return body ? send_create(&b, project, body, e) : err_set(e, ERR_MEMORY, "no memory for the request");
 }
 
 /* --- fix --- */

@@ -10,7 +10,7 @@ extern const struct command command_serve, command_exec, command_ask, command_he
 extern const struct command command_plan, command_doctor, command_stage, command_pack, command_bucket,
     command_config;
 extern const struct command command_deploy, command_status, command_logs, command_down, command_image;
-extern const struct command command_bench;
+extern const struct command command_up, command_bench;
 extern const struct command command_cp, command_ls, command_cat, command_rm;
 
 /* The n-th command, NULL behind the last. */

@@ -19,7 +19,7 @@ enum {
 };
 
 /* One run: what was read of the model, and the plan. */
-struct work {
+struct deploy_work {
     struct deploy_cloud *d;
     struct google google;
     struct model_reading reading;
@@ -55,7 +55,7 @@ static void tell_blob(void *arg, const struct image_blob *b, enum push_state sta
 
 /* --- what it will be --- */
 
-static bool find_region(struct work *w, struct err *e)
+static bool find_region(struct deploy_work *w, struct err *e)
 {
     struct target_run *r = w->d->run;
     const struct gcloud_config *config = cloud_config(r->cloud);
@@ -77,12 +77,12 @@ static enum plan_kv kv_of(const struct service_settings *s)
     return s->engine.kv == Q8 ? PLAN_KV_Q8 : s->engine.kv == F32 ? PLAN_KV_F32 : PLAN_KV_BF16;
 }
 
-static bool make_plan(struct work *w, struct err *e)
+static bool make_plan(struct deploy_work *w, struct err *e)
 {
     const struct deploy_cloud *d = w->d;
     const struct plan_model *m = &w->reading.model;
     struct plan_question q = {.region = region_find(d->run->region),
-                              .encoding = PLAN_STORED,
+                              .encoding = d->encoding,
                               .requests_per_day = REQUESTS_PER_DAY,
                               .audio_seconds = m->config.family == MODEL_QWEN2_AUDIO ? AUDIO_SECONDS : 0,
                               .answer_tokens = ANSWER_TOKENS,
@@ -95,9 +95,9 @@ static bool make_plan(struct work *w, struct err *e)
     return plan_make(&w->plan, m, &q, &nothing, w->prices, d->run->arena, e);
 }
 
-static bool read_model(struct work *w, struct err *e)
+static bool read_model(struct deploy_work *w, struct err *e)
 {
-    const char *model = w->d->spec.model;
+    const char *model = w->d->source ? w->d->source : w->d->spec.model;
     if (!model_read(&w->reading, w->google.stores, model, w->d->run->arena, e))
         return false;
     return w->reading.model.runs ||
@@ -106,7 +106,7 @@ static bool read_model(struct work *w, struct err *e)
 }
 
 /* --memory against what Cloud Run gives with so many vCPUs. */
-static bool take_memory(struct work *w, struct run_shape *shape, struct err *e)
+static bool take_memory(struct deploy_work *w, struct run_shape *shape, struct err *e)
 {
     uint64_t wanted = w->d->memory_bytes;
     struct run_shape least, most;
@@ -127,7 +127,7 @@ static bool take_memory(struct work *w, struct run_shape *shape, struct err *e)
                    gib, RUN_MOST_GIB);
 }
 
-static bool find_shape(struct work *w, struct run_shape *shape, struct err *e)
+static bool find_shape(struct deploy_work *w, struct run_shape *shape, struct err *e)
 {
     const struct plan_option *o = w->plan.chosen;
     *shape = o->shape;
@@ -143,13 +143,13 @@ static bool find_shape(struct work *w, struct run_shape *shape, struct err *e)
 
 /* An instance that is kept while nobody calls has to be loaded before it counts as started: afterwards it
  * has CPU only while it answers. */
-static void settle_start(struct work *w)
+static void settle_start(struct deploy_work *w)
 {
     if (w->d->instance->min_instances > 0)
         w->d->instance->service.start = START_GATE;
 }
 
-static bool fill_options(struct work *w, struct err *e)
+static bool fill_options(struct deploy_work *w, struct err *e)
 {
     const struct deploy_cloud_settings *s = w->d->settings;
     const struct run_service *v = &w->plan.service;
@@ -181,7 +181,7 @@ static bool fill_options(struct work *w, struct err *e)
 
 /* --- what it costs --- */
 
-static void print_plan(struct work *w, struct report *report)
+static void print_plan(struct deploy_work *w, struct report *report)
 {
     const struct deploy_cloud *d = w->d;
     const struct plan_option *o = w->plan.chosen;
@@ -200,18 +200,26 @@ static void print_plan(struct work *w, struct report *report)
             REQUESTS_PER_DAY);
     if (w->options.min_instances == 0)
         fputs(", nothing while nobody asks", out);
-    fprintf(out, "; `ferry plan %s` says more\n", d->spec.model);
+    if (d->source) /* what it will put into the bucket is new */
+        fprintf(out, ", and %s for what lies in the bucket",
+                say_usd(report, &dollars, plan_storage_month(&w->plan)));
+    fprintf(out, "; `ferry plan %s` says more\n", d->source ? d->source : d->spec.model);
 }
 
-static bool tell_cost(struct work *w, struct err *e)
+static bool tell_cost(struct deploy_work *w, struct err *e)
 {
-    char question[200];
     struct report *report = calloc(1, sizeof *report);
     if (!report)
         return err_set(e, ERR_MEMORY, "no memory for the plan");
     report->arena = w->d->run->arena;
     print_plan(w, report);
     free(report);
+    return true;
+}
+
+static bool ask(const struct deploy_work *w, struct err *e)
+{
+    char question[200];
     snprintf(question, sizeof question, "deploy %s?", w->d->spec.name);
     return w->d->settings->dry_run || confirm(question, w->d->settings->yes, e);
 }
@@ -230,7 +238,7 @@ static bool check_vcpu(int vcpu, struct err *e)
 static bool check(const struct deploy_cloud *d, struct err *e)
 {
     const struct service_settings *s = &d->instance->service;
-    if (!d->settings->rollback && strncmp(d->spec.model, "gs://", 5) != 0)
+    if (!d->settings->rollback && !d->source && strncmp(d->spec.model, "gs://", 5) != 0)
         return err_set(
             e, ERR_USAGE,
             "%s: a service on Cloud Run loads its model from a bucket, gs://BUCKET/PREFIX; `ferry stage` "
@@ -250,7 +258,7 @@ static bool check(const struct deploy_cloud *d, struct err *e)
                    s->config);
 }
 
-static bool apply(struct work *w, struct target_service *out, struct err *e)
+bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struct err *e)
 {
     struct deploy_cloud *d = w->d;
     d->spec.environment = service_environment(&d->instance->service, d->run->arena);
@@ -262,31 +270,51 @@ static bool apply(struct work *w, struct target_service *out, struct err *e)
     return ok;
 }
 
-static bool deploy(struct work *w, struct target_service *out, struct err *e)
+bool deploy_cloud_plan(struct deploy_work *w, struct err *e)
 {
-    struct deploy_cloud *d = w->d;
-    if (!check_vcpu(d->instance->vcpu, e) || !check(d, e) || !google_need(&w->google, d->google, d->run, e) ||
-        !find_region(w, e))
-        return false;
-    if (d->settings->dry_run)
-        cloud_rehearse(d->run->cloud, tell_request, NULL);
-    if (d->settings->rollback)
-        return cloud_run_rollback(d->run, d->spec.name, out, e);
     w->prices = prices_builtin(e);
-    return w->prices && read_model(w, e) && make_plan(w, e) && fill_options(w, e) && tell_cost(w, e) &&
-           apply(w, out, e);
+    return w->prices && read_model(w, e) && make_plan(w, e) && fill_options(w, e) && tell_cost(w, e);
 }
 
-bool deploy_cloud(struct deploy_cloud *d, struct target_service *out, struct err *e)
+struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e)
 {
-    struct work *w = calloc(1, sizeof *w);
-    if (!w)
-        return err_set(e, ERR_MEMORY, "no memory");
+    struct deploy_work *w = calloc(1, sizeof *w);
+    if (!w) {
+        err_set(e, ERR_MEMORY, "no memory");
+        return NULL;
+    }
     w->d = d;
-    bool ok = deploy(w, out, e);
+    if (check_vcpu(d->instance->vcpu, e) && check(d, e) && google_need(&w->google, d->google, d->run, e) &&
+        find_region(w, e))
+        return w;
+    deploy_cloud_close(w);
+    return NULL;
+}
+
+void deploy_cloud_close(struct deploy_work *w)
+{
+    if (!w)
+        return;
     model_reading_clear(&w->reading);
     prices_free(w->prices);
     google_close(&w->google);
     free(w);
+}
+
+static bool deploy(struct deploy_work *w, struct target_service *out, struct err *e)
+{
+    struct deploy_cloud *d = w->d;
+    if (d->settings->dry_run)
+        cloud_rehearse(d->run->cloud, tell_request, NULL);
+    if (d->settings->rollback)
+        return cloud_run_rollback(d->run, d->spec.name, out, e);
+    return deploy_cloud_plan(w, e) && ask(w, e) && deploy_cloud_apply(w, out, e);
+}
+
+bool deploy_cloud(struct deploy_cloud *d, struct target_service *out, struct err *e)
+{
+    struct deploy_work *w = deploy_cloud_open(d, e);
+    bool ok = w && deploy(w, out, e);
+    deploy_cloud_close(w);
     return ok;
 }

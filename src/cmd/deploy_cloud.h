@@ -5,6 +5,7 @@
 
 #include "cmd/google.h"
 #include "cmd/instance_options.h"
+#include "plan/plan.h"
 #include "target/cloud_run.h"
 
 struct deploy_cloud_settings {
@@ -18,8 +19,17 @@ struct deploy_cloud {
     struct instance_settings *instance; /* --start may change */
     uint64_t memory_bytes;              /* --memory; 0: chosen */
     struct target_spec spec;            /* name and model */
+    const char *source;                 /* what is read of the model; NULL: spec.model */
+    enum plan_encoding encoding;        /* it will be in; PLAN_STORED: that of the source */
     bool quiet;                         /* --json */
 };
+
+/* In steps, for who has something to do between them: project and region of the run are found; the model is
+ * read, and what it will be and what it costs is printed; it is deployed. NULL, false: *e is set. */
+struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e);
+bool deploy_cloud_plan(struct deploy_work *w, struct err *e);
+bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struct err *e);
+void deploy_cloud_close(struct deploy_work *w); /* NULL is fine */
 
 /* Everything up to the service's answer, or the printed requests (*out->name is NULL then). */
 bool deploy_cloud(struct deploy_cloud *d, struct target_service *out, struct err *e);

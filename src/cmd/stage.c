@@ -110,7 +110,7 @@ static bool check_model(const struct stage *s, const char *text, struct err *e)
     return true;
 }
 
-static bool open_model(struct stage *s, const char *text, struct err *e)
+bool stage_name_model(struct stage *s, const char *text, struct err *e)
 {
     const char *revision = s->settings.revision;
     struct uri u;
@@ -128,8 +128,7 @@ static bool open_model(struct stage *s, const char *text, struct err *e)
     return s->source || err_set(e, ERR_MEMORY, "no memory");
 }
 
-/* Asks the hub which commit the revision is now; everything after speaks of that commit. */
-static bool pin(struct stage *s, struct err *e)
+bool stage_pin(struct stage *s, struct err *e)
 {
     s->model.store = stores_open(s->stores, &s->model.uri, e);
     if (!s->model.store)
@@ -477,7 +476,10 @@ static bool plan(struct stage *s, struct err *e)
 
 bool stage_look(struct stage *s, bool *complete, struct err *e)
 {
-    if (!stage_list_model(s, e) || !stage_list_target(s, e) || !stage_read_manifest(s, e))
+    if (s->settings.encode != ENCODE_NONE)
+        s->encoding = pack_encoding_names[s->settings.encode - 1];
+    if (!stage_list_model(s, e) ||
+        (!s->no_bucket && (!stage_list_target(s, e) || !stage_read_manifest(s, e))))
         return false;
     stage_compare(s);
     if (!stage_share_files(s, e))
@@ -513,13 +515,8 @@ static bool run_via(struct stage *s, struct err *e)
            (!done || print_via(s, e));
 }
 
-bool stage_run(struct stage *s, struct err *e)
+bool stage_finish(struct stage *s, bool complete, struct err *e)
 {
-    bool complete;
-    if (s->settings.encode != ENCODE_NONE)
-        s->encoding = pack_encoding_names[s->settings.encode - 1];
-    if (!stage_look(s, &complete, e))
-        return false;
     if (complete)
         return print_complete(s, e);
     if (s->settings.via == VIA_JOB)
@@ -534,6 +531,12 @@ bool stage_run(struct stage *s, struct err *e)
     return copy_with_journal(s, e) && print_result(s, e);
 }
 
+bool stage_run(struct stage *s, struct err *e)
+{
+    bool complete;
+    return stage_look(s, &complete, e) && stage_finish(s, complete, e);
+}
+
 static bool run_with(struct stage *s, const struct command *c, const struct operands *o, struct err *e)
 {
     const struct stage_settings *settings = &s->settings;
@@ -545,7 +548,7 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
         return false;
     if (settings->via != VIA_JOB && (settings->image || settings->tasks || settings->token_secret))
         return err_set(e, ERR_USAGE, "--image, --tasks and --token-secret go with --via job");
-    if (o->count == 2 && !open_model(s, o->items[0], e))
+    if (o->count == 2 && !stage_name_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
     if (!s->stores || !stage_open_target(s, o->items[o->count - 1], e))
@@ -554,7 +557,7 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
         return err_set(e, ERR_USAGE,
                        "%s: the tasks of a job share a copy to a bucket, expected gs://BUCKET/PREFIX",
                        o->items[o->count - 1]);
-    return settings->check ? stage_check(s, e) : pin(s, e) && stage_run(s, e);
+    return settings->check ? stage_check(s, e) : stage_pin(s, e) && stage_run(s, e);
 }
 
 static bool run_stage(const struct command *c, char **args, int count, struct err *e)

@@ -63,6 +63,7 @@ struct stage {
     struct manifest manifest;
     bool has_manifest;
     int64_t manifest_generation;
+    bool no_bucket; /* told to stage_look: the target's bucket will be made, nothing is in it */
     const struct manifest_file *pack_certified; /* the pack is there already, as the manifest says */
     struct repack *repack;                      /* NULL: nothing to encode */
     int task, tasks;                            /* of a job: stage_share_read; tasks 0 or 1: alone */
@@ -79,6 +80,13 @@ bool stage_run(struct stage *s, struct err *e);
  * the journal of a run that was killed at its end goes); then the copy and its manifest. */
 bool stage_look(struct stage *s, bool *complete, struct err *e);
 bool stage_copy(struct stage *s, struct err *e);
+/* What stage_run does behind its stage_look. */
+bool stage_finish(struct stage *s, bool complete, struct err *e);
+
+/* The model of the hub that text names, under settings.revision; nothing is asked yet. */
+bool stage_name_model(struct stage *s, const char *text, struct err *e);
+/* Asks the hub, through s->stores, which commit that is now; everything after speaks of that commit. */
+bool stage_pin(struct stage *s, struct err *e);
 
 /* A folder of any place, as the manifest names it: model, source, commit. */
 bool stage_open_source(struct stage *s, const char *text, struct err *e);

@@ -1,0 +1,181 @@
+// From a model on the hub to a service on Cloud Run: the real ferry against the emulator.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Emulator, token } from "../emulator/run_emulator.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const region = "asia-northeast1", bucket = "demo-proj-models", folder = "demo-listener";
+const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
+const up = ["up", "tiny/Demo-Listener", "--region", region, "--yes"];
+let hub, front, emulator;
+
+before(async () => {
+  hub = mkdtempSync(join(tmpdir(), "ferry-up-"));
+  mkdirSync(join(hub, "tiny"));
+  for (const name of ["Demo-Listener", "7B_v1.5"]) cpSync(join(root, "models/demo"), join(hub, "tiny", name), { recursive: true });
+  front = createServer((q, answer) => answer.end("ok"));
+  await new Promise((ready) => front.listen(0, "127.0.0.1", ready));
+});
+after(() => {
+  front.close();
+  rmSync(hub, { recursive: true });
+});
+/** A test in a world of its own: no bucket, no service, nothing enabled. */
+function fromNothing(name, fn) {
+  test(name, async (t) => {
+    emulator = await Emulator.start({ hub, lfsBytes: 1 << 20, serviceUrl: `http://127.0.0.1:${front.address().port}` });
+    try {
+      await fn(t);
+    } finally {
+      await emulator.stop();
+    }
+  });
+}
+
+/** {child, done}: done gives {status, stdout, stderr}; kill: words on stderr behind which it is killed. */
+function start(args, kill) {
+  const env = { ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data };
+  const child = spawn(process.env.FERRY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const r = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"]) child[name].on("data", (d) => (r[name] += d));
+  child.stderr.on("data", () => kill && r.stderr.includes(kill) && child.kill("SIGKILL"));
+  const done = new Promise((ended) => child.on("close", (code, signal) => ended({ ...r, status: code ?? signal })));
+  return { child, done };
+}
+const ferry = (...args) => start(args).done;
+async function ok(...args) {
+  const r = await ferry(...args);
+  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
+  return r;
+}
+
+async function api(path) {
+  const r = await fetch(`${emulator.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+  return r.status === 200 ? r.json() : null;
+}
+const service = (name = folder) => api(`/v2/projects/demo-proj/locations/${region}/services/${name}`);
+const bucketThere = () => api(`/storage/v1/b/${bucket}`);
+/** {name: generation} of what lies in the model's folder, without the journal's copy. */
+async function objects(prefix = folder) {
+  const list = await api(`/storage/v1/b/${bucket}/o?prefix=${prefix}/`);
+  return Object.fromEntries((list?.items ?? []).map((o) => [o.name.slice(prefix.length + 1), o.generation])
+    .filter(([name]) => !name.startsWith(".ferry/")));
+}
+const changes = async () => (await emulator.log()).filter((l) => l.method !== "GET" && l.method !== "HEAD" && !l.path.includes("entries:list"));
+const nothingChanged = async () => assert.deepEqual((await changes()).map((l) => `${l.method} ${l.path}`), []);
+
+async function allIsThere() {
+  const s = await service(), files = await objects(), b = await bucketThere();
+  assert.equal(s.terminalCondition.state, "CONDITION_SUCCEEDED");
+  assert.equal(s.template.containers[0].env.find((v) => v.name === "FERRY_MODEL").value, `gs://${bucket}/${folder}`);
+  assert.ok(files["model.safetensors"] && files["ferry-manifest.json"], JSON.stringify(files));
+  assert.equal(b.location, region.toUpperCase());
+  assert.equal(b.iamConfiguration.uniformBucketLevelAccess.enabled, true);
+  assert.equal(b.iamConfiguration.publicAccessPrevention, "enforced");
+  assert.equal(b.softDeletePolicy.retentionDurationSeconds, "0");
+  await ok("stage", "--check", `gs://${bucket}/${folder}`, "--deep");
+  return files;
+}
+
+fromNothing("from nothing: bucket, model and service are there; again changes nothing; down leaves bucket and model", async () => {
+  const first = await ok(...up);
+  assert.match(first.stdout, /a month at 100 requests a day/);
+  assert.match(first.stdout, /bucket {2}gs:\/\/demo-proj-models, to be made/);
+  assert.match(first.stdout, /`ferry ask demo-listener /);
+  const files = await allIsThere();
+
+  await emulator.clearLog();
+  const second = await ok(...up);
+  assert.match(second.stdout, /which is there/);
+  assert.match(second.stdout, /staged completely/);
+  await nothingChanged();
+
+  await ok("down", folder, "--yes");
+  assert.equal(await service(), null);
+  assert.deepEqual(await objects(), files);
+});
+
+fromNothing("what an encoding makes lies in a folder of its own, under the name that was given", async () => {
+  const audio = ["up", "tiny/7B_v1.5", "--region", region, "--yes", "--encode", "q8_0", "--name", "audio", "--max-instances", "2"];
+  await ok(...audio);
+  const s = await service("audio");
+  assert.equal(s.template.scaling.maxInstanceCount, 2);
+  assert.equal(s.template.containers[0].env.find((v) => v.name === "FERRY_MODEL").value, `gs://${bucket}/7b-v1-5-q8_0`);
+  assert.ok((await objects("7b-v1-5-q8_0"))["ferry-manifest.json"]);
+  await emulator.clearLog();
+  await ok(...audio);
+  await nothingChanged();
+});
+
+fromNothing("killed while it stages, the same command goes on and sends nothing twice", async () => {
+  await emulator.faults({ about: "time for a kill", faults: [{ method: "GET", host: "cdn", path: "*", times: 0, do: { bytes_per_second: 200000 } }] });
+  const run = start(up);
+  while (!(await objects())["config.json"]) {
+    assert.equal(run.child.exitCode, null, "it ended too early");
+    await new Promise((later) => setTimeout(later, 50));
+  }
+  run.child.kill("SIGKILL");
+  assert.equal((await run.done).status, "SIGKILL");
+  const before = await objects();
+  assert.ok(!before["ferry-manifest.json"] && !before["model.safetensors"]);
+  assert.equal(await service(), null);
+
+  await emulator.faults();
+  await ok(...up);
+  const files = await allIsThere();
+  for (const [name, generation] of Object.entries(before)) assert.equal(files[name], generation, name);
+});
+
+for (const step of ["enabling", "making the service account", "it may read", "making the repository", "the image is there", "making the service demo"])
+  fromNothing(`killed at "${step}", the same command converges`, async () => {
+    const run = start(up, step);
+    assert.equal((await run.done).status, "SIGKILL");
+    await ok(...up);
+    await allIsThere();
+  });
+
+fromNothing("a dry run says the same and sends nothing", async () => {
+  const r = await ok(...up.slice(0, -1), "--dry-run");
+  for (const part of [/on Cloud Run in Tokyo/, /a month at/, /to be made/, /for what lies in the bucket/, /to read from the hub/, /nothing was sent/]) assert.match(r.stdout, part);
+  await nothingChanged();
+  assert.equal(await bucketThere(), null);
+});
+
+fromNothing("what cannot be is refused before anything is made", async (t) => {
+  const [command, model, ...rest] = up;
+  const cases = [
+    [up.slice(0, -1), 4, /make demo-listener\? .*--yes/],
+    [[command, "tiny/none", ...rest], 1, /tiny\/none/],
+    [[command, model, "--region", "tokyo", "--yes"], 2, /not a region/],
+    [[command, model, "--yes"], 2, /--region/],
+    [[...up, "--cpus", "3"], 2, /1, 2, 4, 6 or 8/],
+    [[...up, "--memory", "64Gi"], 2, /at most 32 GiB/],
+    [[...up, "--image", "me/ferry"], 2, /--image/],
+  ];
+  for (const [args, status, says] of cases)
+    await t.test(args.slice(1).join(" "), async () => {
+      const r = await ferry(...args);
+      assert.equal(r.status, status, r.stderr);
+      assert.match(r.stderr, says);
+      await nothingChanged();
+    });
+});
+
+fromNothing("a bucket that lies elsewhere, or is another's, is refused before anything is made", async () => {
+  await ok("bucket", "create", "far-bkt", "--project", "demo-proj", "--region", "us-central1");
+  await emulator.clearLog();
+  const r = await ferry(...up, "--bucket", "far-bkt");
+  assert.equal(r.status, 1, r.stderr);
+  assert.match(r.stderr, /far-bkt exists already, in US-CENTRAL1.*Take another name/i);
+  await emulator.faults({ about: "another's", faults: [{ method: "GET", path: "/storage/v1/b/*", times: 0, do: { status: 403 } }] });
+  const other = await ferry(...up);
+  assert.equal(other.status, 1, other.stderr);
+  assert.match(other.stderr, /demo-proj-models/);
+  await nothingChanged();
+});
