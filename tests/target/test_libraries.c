@@ -53,6 +53,8 @@ static void compare_with_loader(const char *file, const char *const *at_run_time
             fail_msg("%s: %s: the loader takes %s, we take %s", file, name, path, found ? found : "nothing");
         theirs++;
     }
+    if (path_of(&ours, "ld-linux-x86-64.so.2"))
+        theirs++; /* needed by a library that clang linked: the loader does not list itself with an arrow */
     if (!*at_run_time)
         assert_int_equal(ours.count, theirs);
     assert_true(theirs > 0);
