@@ -74,7 +74,7 @@ function(ferry_fuzz name)
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     set(found ${PROJECT_BINARY_DIR}/found/${name})
     file(MAKE_DIRECTORY ${found})
-    add_test(NAME ${target} COMMAND ${target} -max_total_time=10 -timeout=10 -rss_limit_mb=2048
+    add_test(NAME ${target} COMMAND ${target} -max_total_time=5 -timeout=10 -rss_limit_mb=2048
       -artifact_prefix=${found}/ ${found} ${corpus})
   else()
     add_executable(${target} ${target}.c ${PROJECT_SOURCE_DIR}/tests/fuzz/run_corpus.c)

@@ -142,7 +142,7 @@ static bool take_entry(const struct view *v, const Elf64_Phdr *p, uint64_t i, El
 static bool find_strings(const struct view *v, const Elf64_Phdr *p, struct strings *s)
 {
     Elf64_Dyn d;
-    uint64_t address = 0, size = 0;
+    uint64_t address = 0, size = 0, last;
     *s = (struct strings){0};
     for (uint64_t i = 0; take_entry(v, p, i, &d); i++) {
         if (d.d_tag == DT_STRTAB)
@@ -155,7 +155,8 @@ static bool find_strings(const struct view *v, const Elf64_Phdr *p, struct strin
     if (!file_offset(v, address, &s->begin))
         return false;
     s->end = s->begin + size;
-    return inside(v, s->begin, size) || corrupt(v, "its table of strings lies outside");
+    return (inside(v, s->begin, size) && file_offset(v, address + size - 1, &last) && last == s->end - 1) ||
+           corrupt(v, "its table of strings lies outside");
 }
 
 static bool make_room(const struct view *v, const Elf64_Phdr *p, struct elf *out, struct arena *a)
