@@ -47,7 +47,7 @@ const whileReading = [["return-broken-stream-after-256K"], ["return-broken-strea
 const whileSending = [1, 255, 256, 5000, 8192, 9000, 12288, 16384, 20000, 20480].map((k) => [`return-503-after-${k}K`]);
 
 const uploads = "storage.objects.insert", reads = "storage.objects.get", lists = "storage.objects.list";
-const deletes = "storage.objects.delete";
+const deletes = "storage.objects.delete", rewrites = "storage.objects.rewrite";
 
 /** A case for each of these; which: the requests of that method that carry it; where: that in words. */
 const on = (method, faults, which, where) => faults.map((instructions) => ({ method, instructions, which, where }));
@@ -177,11 +177,8 @@ const scenarios = {
     },
   },
 
-  "cp from bucket to bucket": {
-    faults: [
-      ...on(uploads, [["return-503-after-12288K"], ["return-reset-connection"]], sends, "chunks"),
-      ...on(reads, [...refusals, ...whileReading], isMedia, "bytes"),
-    ],
+  "cp from bucket to bucket": { // Cloud Storage makes the copy
+    faults: [...on(rewrites, refusals)],
     async run(p, strike) {
       await p.put("from", large);
       await strike();
