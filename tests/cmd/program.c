@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ void program_start(struct program *p, const char *ferry, const char *const *word
     close(in[0]), close(out[1]), close(err[1]);
     for (char **a = args; *a; a++)
         free(*a);
-    p->in = in[1], p->out = out[0], p->err = err[0];
+    *p = (struct program){.pid = p->pid, .in = in[1], .out = out[0], .err = err[0]};
 }
 
 /* Appends what is there; false at the end of the stream. */
@@ -51,9 +52,40 @@ static int take(int fd, char *text, size_t room)
     return n > 0;
 }
 
+struct program_log {
+    pthread_t thread;
+    int from;
+    char text[sizeof((struct outcome *)0)->err];
+};
+
+static void *read_log(void *arg)
+{
+    struct program_log *log = arg;
+    while (take(log->from, log->text, sizeof log->text))
+        ;
+    return NULL;
+}
+
+static void begin_log(struct program *p)
+{
+    p->log = calloc(1, sizeof *p->log);
+    assert_non_null(p->log);
+    p->log->from = p->err;
+    assert_int_equal(pthread_create(&p->log->thread, NULL, read_log, p->log), 0);
+}
+
+static void end_log(struct program *p, struct outcome *o)
+{
+    if (!p->log)
+        return;
+    pthread_join(p->log->thread, NULL);
+    memcpy(o->err, p->log->text, sizeof o->err);
+    free(p->log);
+}
+
 static void read_both(struct program *p, struct outcome *o)
 {
-    struct pollfd fds[] = {{.fd = p->out, .events = POLLIN}, {.fd = p->err, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = p->out, .events = POLLIN}, {.fd = p->log ? -1 : p->err, .events = POLLIN}};
     while (fds[0].fd >= 0 || fds[1].fd >= 0) {
         assert_true(poll(fds, 2, 120000) > 0);
         if (fds[0].revents && !take(p->out, o->out, sizeof o->out))
@@ -72,6 +104,7 @@ void program_finish(struct program *p, const char *input, struct outcome *o)
         print_message("it did not read its input\n");
     close(p->in);
     read_both(p, o);
+    end_log(p, o);
     close(p->out), close(p->err);
     assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
     o->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -95,5 +128,6 @@ int program_serve(struct program *p, const char *ferry, const char *folder)
             fail_msg("the service did not get ready: %s", log);
     const char *port = strstr(log, "\"port\":");
     assert_non_null(port);
+    begin_log(p);
     return atoi(port + 7);
 }

@@ -7,7 +7,8 @@
 
 struct program {
     pid_t pid;
-    int in, out, err; /* pipes to its stdin and from its stdout and stderr */
+    int in, out, err;        /* pipes to its stdin and from its stdout and stderr */
+    struct program_log *log; /* of a service: somebody reads its stderr */
 };
 
 /* What it said, and how it ended: the exit code, or 128 + the signal. */
@@ -24,7 +25,8 @@ void program_finish(struct program *p, const char *input, struct outcome *o);
 
 void program_run(const char *ferry, const char *const *words, const char *input, struct outcome *o);
 
-/* `ferry serve` of the folder on a free port of 127.0.0.1, once it is ready; its port. */
+/* `ferry serve` of the folder on a free port of 127.0.0.1, once it is ready; its port. Its log is read while
+ * it runs, however long it gets: a pipe that nobody empties would stop it after some hundred requests. */
 int program_serve(struct program *p, const char *ferry, const char *folder);
 
 #endif
