@@ -50,17 +50,6 @@ json_t *repository_delete(struct cloud *c, const struct repository_name *n, stru
     return named(rest_delete(c, &q, e), n, e);
 }
 
-bool repository_each(struct cloud *c, const char *project, const char *region, artifact_fn fn, void *arg,
-                     struct err *e)
-{
-    struct rest q = {.api = "artifactregistry",
-                     .method = "GET",
-                     .path = "/v1/projects/{}/locations/{}/repositories?pageSize=1000",
-                     .names = {project, region}};
-    return rest_each(c, &q, "repositories", fn, arg, e) ||
-           err_wrap(e, "Artifact Registry repositories in %s", region);
-}
-
 /* --- images --- */
 
 struct images {

@@ -20,11 +20,6 @@ json_t *repository_create(struct cloud *c, const struct repository_name *n, cons
                           struct err *e);
 json_t *repository_delete(struct cloud *c, const struct repository_name *n, struct err *e); /* gone: done */
 
-/* Repositories of one region, as JSON. */
-typedef bool (*artifact_fn)(void *arg, const json_t *item, struct err *e);
-bool repository_each(struct cloud *c, const char *project, const char *region, artifact_fn fn, void *arg,
-                     struct err *e);
-
 /* Images of a repository. Strings live until fn returns. */
 struct docker_image {
     const char *package, *digest; /* "ferry", "sha256:…" */

@@ -58,6 +58,5 @@ json_t *job_delete(struct cloud *c, const struct run_name *n, struct err *e); /*
 /* execution: its short name. */
 json_t *execution_get(struct cloud *c, const struct run_name *n, const char *execution, struct err *e);
 json_t *execution_cancel(struct cloud *c, const struct run_name *n, const char *execution, struct err *e);
-bool execution_each(struct cloud *c, const struct run_name *n, run_item_fn fn, void *arg, struct err *e);
 
 #endif

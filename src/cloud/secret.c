@@ -104,15 +104,3 @@ bool secret_access(struct cloud *c, const char *project, const char *name, const
     json_decref(answer);
     return ok;
 }
-
-bool secret_each(struct cloud *c, const char *project, const char *label, secret_fn fn, void *arg,
-                 struct err *e)
-{
-    char filter[200];
-    snprintf(filter, sizeof filter, "labels.%.180s", label);
-    struct rest q = {.api = API,
-                     .method = "GET",
-                     .path = "/v1/projects/{}/secrets?pageSize=1000&filter={}",
-                     .names = {project, filter}};
-    return rest_each(c, &q, "secrets", fn, arg, e) || err_wrap(e, "secrets of %s", project);
-}

@@ -21,9 +21,4 @@ bool secret_add(struct cloud *c, const char *project, const char *name, const ch
 bool secret_access(struct cloud *c, const char *project, const char *name, const char *version,
                    char out[SECRET_BYTES], struct err *e);
 
-/* Each of the project that has the label ("managed-by=ferry"), as JSON: "name", "labels". */
-typedef bool (*secret_fn)(void *arg, const json_t *secret, struct err *e);
-bool secret_each(struct cloud *c, const char *project, const char *label, secret_fn fn, void *arg,
-                 struct err *e);
-
 #endif

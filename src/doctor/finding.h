@@ -68,8 +68,6 @@ struct findings {
     int skipped_count;
 };
 
-/* The gravest there is; SEVERITY_FINE when nothing is. */
-enum severity findings_worst(const struct findings *f);
 int findings_of(const struct findings *f, enum severity severity);
 
 #endif

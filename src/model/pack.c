@@ -349,8 +349,3 @@ bool pack_encoder_push(struct pack_encoder *n, const void *bytes, size_t size, s
     }
     return true;
 }
-
-bool pack_encoder_complete(const struct pack_encoder *n)
-{
-    return !n->t || n->taken == n->source_bytes;
-}

@@ -70,7 +70,6 @@ bool pack_encoder_begin(struct pack_encoder *n, const struct pack_tensor *t, str
 /* The next bytes of its source. False with *e set: more than the tensor has; a value in a matrix
  * that no block can hold (ERR_CORRUPT, with its place); what out said. */
 bool pack_encoder_push(struct pack_encoder *n, const void *bytes, size_t size, struct err *e);
-bool pack_encoder_complete(const struct pack_encoder *n); /* every byte of the tensor is out */
 
 /* What a tensor of a safetensors file of a pack is, by its metadata: DTYPE_Q8_0, DTYPE_Q4_0, or false. */
 bool pack_blocks_of(const struct safetensors *s, const char *name, enum dtype *t);

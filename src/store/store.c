@@ -22,8 +22,10 @@ struct stores {
     } locked;
 };
 
-enum { POUR_PIECE = 8 << 20 };
-enum { STALL_SECONDS = 30 }; /* bytes that do not come: another connection may bring them */
+enum {
+    POUR_PIECE = 8 << 20,
+    STALL_SECONDS = 30, /* bytes that do not come: another connection may bring them */
+};
 
 struct stores *stores_new(int per_host, struct err *e)
 {

@@ -77,12 +77,3 @@ json_t *execution_cancel(struct cloud *c, const struct run_name *n, const char *
     json_decref(body);
     return answer;
 }
-
-bool execution_each(struct cloud *c, const struct run_name *n, run_item_fn fn, void *arg, struct err *e)
-{
-    struct rest q = {.api = "run",
-                     .method = "GET",
-                     .path = JOB "/executions?pageSize=100",
-                     .names = {n->project, n->region, n->name}};
-    return rest_each(c, &q, "executions", fn, arg, e) || err_wrap(e, "executions of %s", n->name);
-}

@@ -20,11 +20,6 @@ static size_t head_bytes(const struct kv_shape *s)
     return 2 * one + (s->type == KV_Q8 ? 2 * KV_BLOCK * sizeof(float) : 0);
 }
 
-size_t kv_cache_bytes(const struct kv_shape *s, int positions)
-{
-    return head_bytes(s) * (size_t)s->heads * (size_t)s->layers * (size_t)block_count(positions);
-}
-
 bool kv_cache_new(struct kv_cache *c, const struct kv_shape *s, int positions, struct err *e)
 {
     *c = (struct kv_cache){.shape = *s, .capacity = positions, .head_bytes = head_bytes(s)};

@@ -27,9 +27,6 @@ struct kv_cache {
     struct pages pages;
 };
 
-/* Bytes of a cache with room for `positions`. */
-size_t kv_cache_bytes(const struct kv_shape *s, int positions);
-
 bool kv_cache_new(struct kv_cache *c, const struct kv_shape *s, int positions, struct err *e);
 void kv_cache_free(struct kv_cache *c);
 
