@@ -223,18 +223,21 @@ static bool wait_until_done(struct server *s, double until_ms)
     return atomic_load(&s->working) == 0;
 }
 
-static void stop_listening(struct server *s)
+/* Whoever knocks from here on is refused. The socket is closed when the daemon's thread, which may still ask
+ * about it, has ended. */
+static MHD_socket stop_listening(struct server *s)
 {
     MHD_socket fd = s->daemon ? MHD_quiesce_daemon(s->daemon) : MHD_INVALID_SOCKET;
     if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+        shutdown(fd, SHUT_RDWR);
+    return fd;
 }
 
 bool server_stop(struct server *s, double seconds)
 {
     atomic_store(&s->stopping, true);
     s->stopped = true;
-    stop_listening(s);
+    MHD_socket listening = stop_listening(s);
     load_feed_stop(s->feed);
     if (s->poller)
         poller_stop(s->poller);
@@ -248,6 +251,8 @@ bool server_stop(struct server *s, double seconds)
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
     s->daemon = NULL;
+    if (listening != MHD_INVALID_SOCKET)
+        close(listening);
     return all_finished;
 }
 
