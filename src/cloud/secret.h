@@ -22,8 +22,8 @@ bool secret_each(struct cloud *c, const char *project, const char *label, secret
 
 /* A new version. A rehearsal is told of it without what is in it. */
 bool secret_add(struct cloud *c, const char *project, const char *name, const char *text, struct err *e);
-/* Whether a version ("latest": the one that was made last) is neither disabled nor destroyed. What it holds is
- * not asked for. ERR_NOT_FOUND: there is no such version. */
+/* Whether a version ("latest": the one that was made last) is neither disabled nor destroyed. What it holds
+ * is not asked for. ERR_NOT_FOUND: there is no such version. */
 bool secret_enabled(struct cloud *c, const char *project, const char *name, const char *version,
                     bool *enabled, struct err *e);
 /* What a version holds ("latest"). ERR_NOT_FOUND: there is no such version. */

@@ -202,8 +202,7 @@ static void print_plan(struct deploy_work *w, struct report *report)
             w->plan.question.region->place, d->run->region, d->run->project);
     fprintf(out, "  instance  %d vCPU, %d GiB of which %s are used; %d to %d of them; callers: %s\n",
             w->options.vcpu, w->options.memory_gib, say_gib(report, o->memory_bytes),
-            w->options.min_instances, w->options.max_instances,
-            callers(&w->options));
+            w->options.min_instances, w->options.max_instances, callers(&w->options));
     fprintf(out, "  first token from nothing  %s, then %s tokens/s\n",
             say_seconds_span(report, o->cold.first_token),
             say_number_span(report, span_divides(1, o->answer.token)));

@@ -27,9 +27,9 @@ static bool read_secret(const char *text, struct cloud_run_options *o, struct ar
     size_t size = strcspn(text, ":");
     const char *version = text[size] ? text + size + 1 : "latest";
     if (!is_secret_name(text, size) || !is_version(version))
-        return err_set(e, ERR_USAGE,
-                       "--key-secret \"%.100s\": expected the NAME of a secret of this project, or NAME:VERSION",
-                       text);
+        return err_set(
+            e, ERR_USAGE,
+            "--key-secret \"%.100s\": expected the NAME of a secret of this project, or NAME:VERSION", text);
     o->key.secret = arena_strndup(a, text, size);
     o->key.version = version;
     return o->key.secret || err_set(e, ERR_MEMORY, "no memory");
@@ -64,7 +64,8 @@ void deploy_key_show(struct deploy_key *k, const char *service, const char *url,
         return;
     fprintf(out, "API key, shown this once: %s\n", k->text);
     fprintf(out, "  curl %s/v1/models -H \"Authorization: Bearer $KEY\"\n", url ? url : "URL");
-    fprintf(out, "  `ferry ask %s` finds it by itself; again: gcloud secrets versions access latest --secret=%s\n",
+    fprintf(out,
+            "  `ferry ask %s` finds it by itself; again: gcloud secrets versions access latest --secret=%s\n",
             service, k->secret);
     explicit_bzero(k, sizeof *k);
 }

@@ -1,5 +1,5 @@
-/* deploy_key.h: the API key of a service on Cloud Run: which secret it comes from, and one that was made, shown
- * once. */
+/* deploy_key.h: the API key of a service on Cloud Run: which secret it comes from, and one that was made,
+ * shown once. */
 #ifndef FERRY_CMD_DEPLOY_KEY_H
 #define FERRY_CMD_DEPLOY_KEY_H
 
@@ -18,7 +18,8 @@ struct deploy_key {
 bool deploy_key_settle(const struct deploy_cloud *d, struct deploy_key *k, struct cloud_run_options *o,
                        struct arena *a, struct err *e);
 
-/* A key that was made, and how it is used; then it is forgotten. url: the service's, NULL: it has none yet. */
+/* A key that was made, and how it is used; then it is forgotten. url: the service's, NULL: it has none yet.
+ */
 void deploy_key_show(struct deploy_key *k, const char *service, const char *url, FILE *out);
 
 #endif

@@ -82,10 +82,8 @@ bool google_key(const struct target_service *s, struct arena *a, const char **ke
     if (!s->key_secret.secret || read_key(s, a, key, e))
         return true;
     if (e->kind == ERR_AUTH)
-        err_wrap(e,
-                 "%s asks for an API key that you may not read: set FERRY_API_KEY, or have "
-                 "roles/secretmanager.secretAccessor on the secret %s",
-                 s->name, s->key_secret.secret);
+        err_wrap(e, "%s asks for an API key that you may not read: set FERRY_API_KEY, or let it be read",
+                 s->name);
     else
         err_wrap(e, "the API key of %s", s->name);
     return false;

@@ -188,8 +188,7 @@ static bool set_callers(struct target_run *r, const struct target_spec *s, struc
                                    : policy_revoke(r->cloud, &p, INVOKER, "allUsers", NULL, e);
 }
 
-static bool find_account(struct target_run *r, const struct target_spec *s, const char **email,
-                         struct err *e)
+static bool find_account(struct target_run *r, const struct target_spec *s, const char **email, struct err *e)
 {
     char *made;
     *email = s->cloud_run->service_account;

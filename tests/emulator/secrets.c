@@ -38,8 +38,8 @@ static bool is_secret_id(const char *id)
 static void create_locked(struct exchange *x, const char *id, const json_t *body)
 {
     if (doc_find_locked(x->service->world, secret_key(x, id))) {
-        fail_google(x, 409, "ALREADY_EXISTS", "Secret [projects/" GOOGLE_NUMBER "/secrets/%s] already exists.",
-                    id);
+        fail_google(x, 409, "ALREADY_EXISTS",
+                    "Secret [projects/" GOOGLE_NUMBER "/secrets/%s] already exists.", id);
         return;
     }
     json_t *doc = json_deep_copy(body);
@@ -56,8 +56,8 @@ void secrets_create(struct exchange *x)
     const char *id = argument(x, "secretId");
     json_t *body = google_body(x);
     if (body && !is_secret_id(id))
-        fail_google(x, 400, "INVALID_ARGUMENT", "The provided Secret ID [%s] does not match the expected format.",
-                    id ? id : "");
+        fail_google(x, 400, "INVALID_ARGUMENT",
+                    "The provided Secret ID [%s] does not match the expected format.", id ? id : "");
     else if (body && !json_object_get(body, "replication"))
         fail_google(x, 400, "INVALID_ARGUMENT", "secret.replication must be provided.");
     world_lock(x->service->world);
@@ -88,8 +88,8 @@ void secrets_list(struct exchange *x)
     json_array_foreach(keys, i, key)
     {
         const json_t *doc = doc_find_locked(w, json_string_value(key));
-        if (!filter || (strncmp(filter, "labels.", 7) == 0 &&
-                        labels_match(json_object_get(doc, "labels"), filter + 7)))
+        if (!filter ||
+            (strncmp(filter, "labels.", 7) == 0 && labels_match(json_object_get(doc, "labels"), filter + 7)))
             json_array_append_new(list, google_told(doc));
     }
     world_unlock(w);
@@ -175,7 +175,8 @@ void secret_versions_access(struct exchange *x)
     world_lock(x->service->world);
     const json_t *version = find_version_locked(x, &number);
     if (version && strcmp(text_at(version, "state"), "ENABLED") != 0)
-        fail_google(x, 400, "FAILED_PRECONDITION", "Secret Version is in %s state.", text_at(version, "state"));
+        fail_google(x, 400, "FAILED_PRECONDITION", "Secret Version is in %s state.",
+                    text_at(version, "state"));
     else if (version)
         answer_json(x, 200,
                     json_pack("{s:s,s:{s:O}}", "name",
@@ -236,15 +237,17 @@ const char *secret_problem_locked(struct exchange *x, const json_t *selector, co
 {
     const char *secret = text_at(selector, "secret"), *version = text_at(selector, "version");
     const json_t *doc = doc_find_locked(x->service->world, secret_key(x, secret));
-    const char *full = arena_printf(x->arena, "projects/" GOOGLE_NUMBER "/secrets/%s/versions/%s", secret, version);
+    const char *full =
+        arena_printf(x->arena, "projects/" GOOGLE_NUMBER "/secrets/%s/versions/%s", secret, version);
     size_t number;
     if (!doc || !version_of(doc, version, &number))
         return arena_printf(x->arena, "Secret %s was not found", full);
     if (may_access_locked(x, secret, account))
         return NULL;
-    return arena_printf(x->arena,
-                        "Permission denied on secret: %s for Revision service account %s. The service account "
-                        "used must be granted the 'Secret Manager Secret Accessor' role (" ACCESSOR
-                        ") at the secret, project or higher level.",
-                        full, account);
+    return arena_printf(
+        x->arena,
+        "Permission denied on secret: %s for Revision service account %s. The service account "
+        "used must be granted the 'Secret Manager Secret Accessor' role (" ACCESSOR
+        ") at the secret, project or higher level.",
+        full, account);
 }

@@ -288,7 +288,7 @@ test("ask finds the key by itself, and says when it may not", async () => {
     await emulator.faults({ faults: [{ method: "GET", path: "*/versions/latest:access", do: { status: 403, body: { error: { code: 403, message: "Permission 'secretmanager.versions.access' denied.", status: "PERMISSION_DENIED" } } } }] });
     const refused = await ferry(["ask", "qwen", "hello"]);
     assert.equal(refused.status, 1);
-    assert.match(refused.last, /^ferry: ask: qwen asks for an API key that you may not read: set FERRY_API_KEY, or have roles\/secretmanager\.secretAccessor on the secret ferry-qwen-key: /);
+    assert.match(refused.last, /^ferry: ask: qwen asks for an API key that you may not read: set FERRY_API_KEY, or let it be read: secret ferry-qwen-key: .*grant roles\/secretmanager\.secretAccessor on the secret/);
     assert.ok(!refused.stderr.includes(key));
     const given = await ferry(["ask", "qwen", "hello"], { more: { FERRY_API_KEY: key } });
     assert.equal(given.status, 0, given.stderr);

@@ -237,10 +237,11 @@ static bool account_is_there(struct target_run *r, const char *email, struct err
     bool there = is != NULL;
     json_decref(is);
     if (!there && problem.kind == ERR_NOT_FOUND)
-        return err_set(e, ERR_NOT_FOUND,
-                       "--service-account: there is no %s; `gcloud iam service-accounts create` makes one, and "
-                       "without the option Ferry does",
-                       email);
+        return err_set(
+            e, ERR_NOT_FOUND,
+            "--service-account: there is no %s; `gcloud iam service-accounts create` makes one, and "
+            "without the option Ferry does",
+            email);
     return true; /* whoever may use an account need not be allowed to look at it */
 }
 

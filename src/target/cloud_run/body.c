@@ -33,8 +33,9 @@ static json_t *variables_and_key(const struct target_spec *s, const struct body_
 {
     json_t *all = variables(s);
     if (all && key->secret)
-        json_array_append_new(all, json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", "FERRY_API_KEY", "valueSource",
-                                             "secretKeyRef", "secret", key->secret, "version", key->version));
+        json_array_append_new(all,
+                              json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", "FERRY_API_KEY", "valueSource",
+                                        "secretKeyRef", "secret", key->secret, "version", key->version));
     return all;
 }
 
@@ -73,8 +74,8 @@ static json_t *template_of(const struct target_spec *s, const char *image, const
     return json_pack("{s:s, s:s, s:s, s:i, s:o, s:[{s:s, s:[{s:i}], s:o, s:o, s:o}]}", "executionEnvironment",
                      "EXECUTION_ENVIRONMENT_GEN2", "serviceAccount", account, "timeout", timeout,
                      "maxInstanceRequestConcurrency", o->concurrency, "scaling", scaling(o), "containers",
-                     "image", image, "ports", "containerPort", PORT, "env", variables_and_key(s, key), "resources",
-                     resources(o), "startupProbe", probe(o));
+                     "image", image, "ports", "containerPort", PORT, "env", variables_and_key(s, key),
+                     "resources", resources(o), "startupProbe", probe(o));
 }
 
 json_t *body_traffic_latest(void)

@@ -29,7 +29,8 @@ static bool is_ours(const json_t *secret)
 
 /* --- what is in it --- */
 
-/* *there: there is a version, which can be read. One that somebody has switched off is not ours to replace. */
+/* *there: there is a version, which can be read. One that somebody has switched off is not ours to replace.
+ */
 static bool look_at_version(struct target_run *r, const char *secret, const char *version, bool *there,
                             struct err *e)
 {
