@@ -74,6 +74,13 @@ static const struct option cloud_rows[] = {
      .type = OPTION_FLAG,
      .offset = CLOUD(no_key),
      .help = "with --public: without a key, so that anyone may call it, at your expense"},
+    {.name = "gpu",
+     .type = OPTION_TEXT,
+     .argument = "TYPE",
+     .offset = CLOUD(gpu),
+     .help =
+         "nvidia-l4 or nvidia-rtx-pro-6000: refused, since Ferry's engine computes on CPUs, with where there "
+         "is one, what it costs and what would use it"},
     {.name = "no-traffic",
      .type = OPTION_FLAG,
      .offset = CLOUD(no_traffic),

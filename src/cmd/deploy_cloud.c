@@ -2,6 +2,7 @@
 
 #include "cloud/gcloud_config.h"
 #include "cmd/confirm.h"
+#include "cmd/deploy_gpu.h"
 #include "cmd/deploy_key.h"
 #include "cmd/image_report.h"
 #include "cmd/plan_format.h"
@@ -255,7 +256,10 @@ static bool check(const struct deploy_cloud *d, struct err *e)
             "puts it there",
             d->spec.model);
     if (d->instance->image)
-        return err_set(e, ERR_USAGE, "--image is for --target knative: Ferry makes the image itself");
+        return err_set(
+            e, ERR_USAGE,
+            "--image is for --target knative: on Cloud Run the image is made of the ferry that runs; for "
+            "one of yours, gcloud run deploy --image");
     if (d->instance->service_account && !strchr(d->instance->service_account, '@'))
         return err_set(e, ERR_USAGE,
                        "--service-account \"%.100s\": expected its address, such as "
@@ -284,10 +288,17 @@ bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struc
     return ok;
 }
 
+static bool check_gpu(const struct deploy_work *w, struct err *e)
+{
+    const char *gpu = w->d->settings->gpu;
+    return !gpu || deploy_gpu_refuse(gpu, region_find(w->d->run->region), w->prices, e);
+}
+
 bool deploy_cloud_plan(struct deploy_work *w, struct err *e)
 {
     w->prices = prices_builtin(e);
-    return w->prices && read_model(w, e) && make_plan(w, e) && fill_options(w, e) && tell_cost(w, e);
+    return w->prices && check_gpu(w, e) && read_model(w, e) && make_plan(w, e) && fill_options(w, e) &&
+           tell_cost(w, e);
 }
 
 struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e)

@@ -9,6 +9,7 @@
 #include "target/cloud_run.h"
 
 struct deploy_cloud_settings {
+    const char *gpu;
     bool is_public, no_key, no_traffic, rollback, dry_run, yes;
 };
 

@@ -175,6 +175,11 @@ test("what cannot be is refused before anything is made", async (t) => {
     [[...up, "--no-key"], 2, /--no-key goes with --public/],
     [[...up, "--service-account", "mine-1"], 2, /--service-account "mine-1": expected its address, such as name@PROJECT/],
     [[...up, "--service-account", "gone-1@demo-proj.iam.gserviceaccount.com"], 1, /there is no gone-1@.*service-accounts create/],
+    [[...up, "--gpu", "nvidia-t4"], 2, /--gpu "nvidia-t4": Cloud Run has nvidia-l4 and nvidia-rtx-pro-6000/],
+    [[...up, "--gpu", "nvidia-l4"], 1, /asia-northeast1 \(Tokyo\) has none, the nearest that has is asia-southeast1 \(Singapore\), 5\d\d\d km away; .*computes on CPUs.*\$\d+\.\d\d an hour with 8 vCPU and 32 GiB in us-central1.*ferry exec/],
+    [[...up, "--gpu", "nvidia-rtx-pro-6000", "--region", "asia-southeast1"], 1, /asia-southeast1 \(Singapore\) has it on Google's invitation, the nearest that has is /],
+    [[...up, "--gpu", "nvidia-l4", "--region", "us-central1"], 1, /--gpu nvidia-l4: Ferry's engine computes on CPUs.* in us-central1\)/],
+    [[...up, "--image", "europe-docker.pkg.dev/p/r/i"], 2, /--image is for --target knative.*gcloud run deploy --image/],
     [[...up, "--api-key-file", "x"], 2, /lies in Secret Manager: --public makes one/],
   ];
   for (const [args, status, says] of cases)
