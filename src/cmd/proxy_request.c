@@ -265,7 +265,8 @@ static bool explain(const struct proxy_request *r, const struct http_reply *repl
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         if (refusals[i].status == reply->status)
             return err_set(e, refusals[i].kind, "%s (HTTP %d)", refusals[i].says, reply->status);
-    return err_set(e, ERR_TRANSIENT, "HTTP %d%s%s", reply->status, r->said_size ? ": " : "", r->said);
+    const char *said = has_type(reply, "text/html") ? "" : r->said;
+    return err_set(e, ERR_TRANSIENT, "HTTP %d%s%s", reply->status, *said ? ": " : "", said);
 }
 
 static bool send_twice(struct proxy_request *r, struct err *e)
@@ -294,7 +295,7 @@ static void tell(const struct proxy_request *r, const struct err *e)
     fprintf(stderr, "%.20s %s: %s\n", r->method, path, e->text);
 }
 
-static int status_of(const struct proxy_request *r, const struct err *e)
+static int status_of(const struct err *e)
 {
     static const struct {
         enum err_kind kind;
@@ -302,7 +303,7 @@ static int status_of(const struct proxy_request *r, const struct err *e)
     } rows[] = {{ERR_USAGE, 400}, {ERR_AUTH, 401}, {ERR_LIMIT, 413}, {ERR_MEMORY, 503}, {ERR_IO, 503}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].kind == e->kind)
-            return rows[i].status == 401 && !r->started ? 403 : rows[i].status;
+            return rows[i].status;
     return 502;
 }
 
@@ -314,7 +315,7 @@ static void finish(struct proxy_request *r, bool ok, const struct err *e)
     if (!ok)
         r->locked.problem = *e;
     if (!ok && !r->locked.status)
-        r->locked.status = status_of(r, e);
+        r->locked.status = status_of(e);
     r->locked.ended = true;
     pthread_cond_broadcast(&r->locked.changed);
     pthread_mutex_unlock(&r->locked.mutex);
@@ -336,6 +337,7 @@ void proxy_request_send(struct proxy_request *r)
         return;
     if (e.kind == ERR_NONE)
         err_set(&e, ERR_MEMORY, "no memory for one more request");
+    r->locked.status = e.kind == ERR_AUTH ? 403 : 0; /* not for want of an identity */
     finish(r, false, &e);
 }
 

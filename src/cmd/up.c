@@ -265,8 +265,9 @@ static bool print_service(const struct target_service *s)
 {
     char state[SERVICE_STATE];
     printf("%s: %s, %s\n", s->name, s->url, service_state(s, (int64_t)time(NULL), state));
-    printf("`ferry ask %s \"Who are you?\"` asks it; `ferry down %s` takes it away, and leaves the bucket\n",
-           s->name, s->name);
+    printf("`ferry ask %s \"Who are you?\"` asks it, `ferry proxy %s` gives OpenAI clients a port; "
+           "`ferry down %s` takes it away, and leaves the bucket\n",
+           s->name, s->name, s->name);
     return true;
 }
 

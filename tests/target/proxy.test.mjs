@@ -230,7 +230,7 @@ test("events arrive one by one: none waits for the next", async () => {
   assert.equal((await reader.read()).done, true);
 });
 
-test("four bodies of 30 MB at once arrive whole and take no memory", async () => {
+test("four bodies of 30 MB at once arrive whole and take no memory", async (t) => {
   front.handle = (q, answer) => {
     const hash = createHash("sha256");
     q.on("data", (d) => hash.update(d)).on("end", () => answer.end(hash.digest("hex")));
@@ -239,7 +239,8 @@ test("four bodies of 30 MB at once arrive whole and take no memory", async () =>
   const before = memory(), body = randomBytes(30e6), want = createHash("sha256").update(body).digest("hex");
   const got = await Promise.all([0, 1, 2, 3].map(() => raw("/v1/audio", { method: "POST", body })));
   for (const r of got) assert.equal(r.text, want);
-  assert.ok(memory() - before < 12, `${(memory() - before).toFixed(1)} MiB more`);
+  assert.ok(memory() - before < 24, `${(memory() - before).toFixed(1)} MiB more, where one of them has 28.6`);
+  t.diagnostic(`${(memory() - before).toFixed(1)} MiB more than before`);
   const chunked = await fetch(`${proxy.url}/v1/audio`, { method: "POST", body: createReadStream(recording), duplex: "half" });
   assert.equal(await chunked.text(), createHash("sha256").update(readFileSync(recording)).digest("hex"));
 });
@@ -287,7 +288,7 @@ test("who is refused with a fresh token too is told, after two tries", async () 
 
 test("what Cloud Run itself answers becomes an error that clients read", async (t) => {
   const cases = [[403, /no right.*roles\/run\.invoker/], [404, /no such address.*ferry status/], [429, /no instance is free/],
-    [500, /^qwen: HTTP 500/], [503, /not available/]];
+    [500, /^qwen: HTTP 500$/], [503, /not available/]];
   for (const [status, says] of cases)
     await t.test(String(status), async () => {
       front.handle = (q, answer) => answer.writeHead(status, { ...html, "retry-after": "7" }).end(page("no"));
@@ -295,6 +296,11 @@ test("what Cloud Run itself answers becomes an error that clients read", async (
       assert.equal(e.headers.get?.("retry-after") ?? e.headers["retry-after"], "7");
       assert.equal(front.seen.length, 1);
     });
+});
+
+test("what a service says in plain text is quoted, without what a terminal would act upon", async () => {
+  front.handle = (q, answer) => answer.writeHead(500, { "content-type": "text/plain" }).end("out of \x1b[31mluck");
+  await fails(500, /^qwen: HTTP 500: out of  \[31mluck$/);
 });
 
 test("a 401 of the service's own, about its key, is the caller's to read", async () => {
