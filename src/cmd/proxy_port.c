@@ -25,7 +25,8 @@ struct proxy_port {
 struct visit {
     const struct proxy *proxy;
     struct proxy_request *request;
-    int fd; /* the client's socket */
+    int fd;                 /* the client's socket */
+    const char *connection; /* the client's header of that name */
     bool begun;
     bool events;  /* the answer is an event stream */
     char last[2]; /* of what was passed on */
@@ -75,11 +76,27 @@ static void *begin_visit(void *arg, const char *target, struct MHD_Connection *c
     return v;
 }
 
+/* Whether name is in "a, b, c". */
+static bool is_listed(const char *list, const char *name)
+{
+    static const char between[] = ", \t";
+    size_t n = strlen(name);
+    for (list += strspn(list, between); *list; list += strspn(list, between)) {
+        size_t size = strcspn(list, between);
+        if (size == n && strncasecmp(list, name, n) == 0)
+            return true;
+        list += size;
+    }
+    return false;
+}
+
+/* Without those that the client's Connection header keeps to this connection (RFC 9110, 7.6.1). */
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct visit *v = arg;
     (void)kind;
-    proxy_request_header(v->request, name, value ? value : "");
+    if (!is_listed(v->connection, name))
+        proxy_request_header(v->request, name, value ? value : "");
     return MHD_YES;
 }
 
@@ -88,7 +105,9 @@ static void take_head(struct visit *v, struct MHD_Connection *c, const char *met
     struct err e = {0};
     const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
     const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
+    const char *connection = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Connection");
     v->begun = true;
+    v->connection = connection ? connection : "";
     proxy_request_method(v->request, method);
     MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, v);
     if (!proxy_check_sender(host ? host : "localhost", origin, v->proxy->host, &e))

@@ -50,6 +50,7 @@ async function startMetadata() {
   m.server = createServer((q, answer) => {
     answer.setHeader("Metadata-Flavor", "Google");
     if (q.url.includes("/default/token")) return answer.end(JSON.stringify({ access_token: token, expires_in: 3600, token_type: "Bearer" }));
+    if (q.url.includes("/default/identity?") && m.gone) return answer.writeHead(404).end();
     if (q.url.includes("/default/identity?")) return answer.end(`id.${++m.given}`);
     answer.end();
   });
@@ -178,7 +179,7 @@ test("the OpenAI client works unchanged: models, chat, a stream, a transcription
 test("a request is passed on as it came, but for what is of one connection", async () => {
   front.handle = (q, answer) => answer.writeHead(202, { "x-of-service": "1", "set-cookie": ["a=1", "b=2"] }).end("done");
   const headers = {
-    host: "localhost:1234", connection: "keep-alive", te: "trailers", "x-mine": "a b", authorization: "Bearer my-key",
+    host: "localhost:1234", connection: "keep-alive, X-Of-This-Hop", te: "trailers", "x-of-this-hop": "1", "x-mine": "a b", authorization: "Bearer my-key",
     "x-serverless-authorization": "Bearer stolen", "accept-encoding": "gzip", cookie: "c=3",
   };
   const r = await raw("/v1/a%2Fb/..%20c?x=%31&y=", { method: "PATCH", headers, body: "{}" });
@@ -187,7 +188,7 @@ test("a request is passed on as it came, but for what is of one connection", asy
   assert.deepEqual([s.method, s.url], ["PATCH", "/v1/a%2Fb/..%20c?x=%31&y="]);
   for (const [name, value] of Object.entries({ "x-mine": "a b", authorization: "Bearer my-key", "accept-encoding": "gzip", cookie: "c=3", "content-length": "2" }))
     assert.equal(s.headers[name], value, name);
-  assert.equal(s.headers.te, undefined);
+  for (const name of ["te", "x-of-this-hop", "connection"]) assert.equal(s.headers[name], undefined, name);
   assert.equal(s.headers.host, `127.0.0.1:${front.port}`);
   assert.match(s.identity, /^Bearer id\.\d+$/);
   assert.equal(s.raw.filter((n) => n.toLowerCase() === "x-serverless-authorization").length, 1);
@@ -241,6 +242,11 @@ test("four bodies of 30 MB at once arrive whole and take no memory", async (t) =
   for (const r of got) assert.equal(r.text, want);
   assert.ok(memory() - before < 24, `${(memory() - before).toFixed(1)} MiB more, where one of them has 28.6`);
   t.diagnostic(`${(memory() - before).toFixed(1)} MiB more than before`);
+  const asked = new Promise((done, failed) => { // as curl does with a large body
+    const q = request(`${proxy.url}/v1/audio`, { method: "POST", headers: { expect: "100-continue", "content-length": body.length } });
+    q.on("continue", () => q.end(body)).on("response", async (r) => done((await r.toArray()).join(""))).on("error", failed);
+  });
+  assert.equal(await asked, want);
   const chunked = await fetch(`${proxy.url}/v1/audio`, { method: "POST", body: createReadStream(recording), duplex: "half" });
   assert.equal(await chunked.text(), createHash("sha256").update(readFileSync(recording)).digest("hex"));
 });
@@ -284,6 +290,16 @@ test("who is refused with a fresh token too is told, after two tries", async () 
   front.good = () => false;
   await fails(401, /^qwen: your identity is refused.*gcloud auth login/);
   assert.equal(front.seen.length, 2);
+});
+
+test("whose credentials are gone meanwhile is told so", async () => {
+  front.good = () => false;
+  metadata.gone = true;
+  try {
+    await fails(401, /^qwen: metadata server: this machine has no service account/);
+  } finally {
+    metadata.gone = false;
+  }
 });
 
 test("what Cloud Run itself answers becomes an error that clients read", async (t) => {
