@@ -35,13 +35,18 @@ struct visit {
 
 /* --- who asks --- */
 
-/* The host of "HOST[:PORT]", without the brackets of an IPv6 address. False: it does not fit. */
+/* The host of "HOST[:PORT]", without the brackets of an IPv6 address. False: not of that form, or too long.
+ */
 static bool host_name(const char *host, char out[NAME_BYTES])
 {
     bool bracket = *host == '[';
-    size_t n = bracket ? strcspn(++host, "]") : strcspn(host, ":");
-    snprintf(out, NAME_BYTES, "%.*s", (int)(n < NAME_BYTES ? n : 0), host);
-    return n && n < NAME_BYTES;
+    const char *begin = host + bracket, *end = begin + strcspn(begin, bracket ? "]" : ":");
+    size_t n = (size_t)(end - begin);
+    if (n == 0 || n >= NAME_BYTES || (bracket && *end++ != ']'))
+        return false;
+    memcpy(out, begin, n);
+    out[n] = 0;
+    return *end == 0 || (*end == ':' && end[1 + strspn(end + 1, "0123456789")] == 0);
 }
 
 static bool is_address(const char *name)

@@ -377,6 +377,7 @@ test("pages of other sites, and names that point here, are refused", async (t) =
   const cases = [
     [{ origin: "https://evil.example" }, 403], [{ origin: "null" }, 403], [{ origin: `http://localhost:${port}` }, 403],
     [{ host: `evil.example:${port}` }, 403], [{ host: `evil.example:${port}`, origin: `http://evil.example:${port}` }, 403],
+    [{ host: "127.0.0.1:80@evil.example" }, 403],
     [{ origin: `http://127.0.0.1:${port}` }, 200], [{ host: `localhost:${port}`, origin: `http://localhost:${port}` }, 200],
     [{ host: `[::1]:${port}` }, 200],
   ];
