@@ -222,8 +222,10 @@ test("killed at any step, a deploy and a down go on", async (t) => {
       assert.equal(JSON.parse((await ok("status", "--json")).stdout).services[0].state, "half made");
       await ok(...up, "--public");
       assert.match(await stored(), /^[0-9a-f]{32}$/);
+      await emulator.faults({ faults: [{ method: "DELETE", path: "*/secrets/ferry-qwen-key", do: { stall_seconds: 2 } }] });
       const d = await ferry([...down], { kill: "removing the secret" });
       assert.equal(d.status, "SIGKILL", d.stderr);
+      await emulator.faults();
       await ok(...down);
       await nothingIsLeft();
     });
