@@ -231,6 +231,13 @@ test("killed at any step, a deploy and a down go on", async (t) => {
     });
 });
 
+test("two at once make one key, and one of them shows it", async () => {
+  const both = await Promise.all([ferry([...up, "--public"]), ferry([...up, "--public"])]);
+  assert.ok(both.some((r) => r.status === 0), both.map((r) => r.stderr).join());
+  assert.deepEqual(both.map(shownKey).filter((k) => k), [await stored()]);
+  assert.equal(await api(`/v1/projects/demo-proj/secrets/${own}/versions/2`), null);
+});
+
 test("what a kill leaves beside an account of the user's is listed and taken away", async () => {
   await api("/v1/projects/demo-proj/serviceAccounts", "POST", { accountId: "mine-1", serviceAccount: {} });
   const r = await ferry([...up, "--public", "--service-account", mine], { kill: "making the repository" });

@@ -133,7 +133,7 @@ static bool make_account(struct target_run *r, const struct target_spec *s, cons
     return made || problem.kind == ERR_BUSY; /* there: another deploy has made it */
 }
 
-static bool nap(struct target_run *r, struct err *e)
+bool around_nap(struct target_run *r, struct err *e)
 {
     if (stop_wanted(r->stop))
         return err_set(e, ERR_CANCELLED, "interrupted");
@@ -151,7 +151,7 @@ bool around_grant(struct target_run *r, const struct policy_place *p, const char
         problem = (struct err){0};
         if (policy_grant(r->cloud, p, role, member, changed, &problem))
             return true;
-        if (problem.kind != ERR_USAGE || !strstr(problem.text, "does not exist") || !nap(r, &problem))
+        if (problem.kind != ERR_USAGE || !strstr(problem.text, "does not exist") || !around_nap(r, &problem))
             break;
     }
     *e = problem;

@@ -11,6 +11,9 @@
 /* One line to who runs the command. */
 void around_say(struct target_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A second. ERR_CANCELLED: stopped. */
+bool around_nap(struct target_run *r, struct err *e);
+
 /* with_secrets: Secret Manager's, too. */
 bool around_enable_apis(struct target_run *r, bool with_secrets, struct err *e);
 /* Whether the API is on; one that is not has nothing of ours. */

@@ -11,7 +11,7 @@
 #define API "secretmanager.googleapis.com"
 #define ACCESSOR "roles/secretmanager.secretAccessor"
 
-enum { KEY_RANDOM_BYTES = 16, KEY_TEXT = 2 * KEY_RANDOM_BYTES + 1 };
+enum { KEY_RANDOM_BYTES = 16, KEY_TEXT = 2 * KEY_RANDOM_BYTES + 1, OTHERS_SECONDS = 5 };
 
 static char *own_name(struct target_run *r, const char *service, struct err *e)
 {
@@ -88,21 +88,26 @@ static bool add_key(struct target_run *r, const struct cloud_run_options *o, con
 
 /* --- a secret of our own --- */
 
-static bool make_secret(struct target_run *r, const char *service, const char *secret, struct err *e)
+/* *made: by this one, and not by another deploy a moment ago. */
+static bool make_secret(struct target_run *r, const char *service, const char *secret, bool *made,
+                        struct err *e)
 {
     struct err problem = {0};
     json_t *labels =
         json_pack("{s:s, s:s, s:s}", BODY_LABEL, BODY_OWNER, "service", service, "region", r->region);
-    json_t *made = labels ? secret_create(r->cloud, r->project, secret, labels, &problem) : NULL;
-    bool ok = made || problem.kind == ERR_BUSY; /* there: another deploy has made it */
-    if (!ok)
+    if (!labels)
+        return err_set(e, ERR_MEMORY, "no memory");
+    json_t *is = secret_create(r->cloud, r->project, secret, labels, &problem);
+    *made = is != NULL;
+    if (!*made && problem.kind != ERR_BUSY)
         *e = problem;
     json_decref(labels);
-    json_decref(made);
-    return ok;
+    json_decref(is);
+    return *made || problem.kind == ERR_BUSY;
 }
 
-static bool own_secret(struct target_run *r, const char *service, const char *secret, struct err *e)
+static bool own_secret(struct target_run *r, const char *service, const char *secret, bool *made,
+                       struct err *e)
 {
     struct err problem = {0};
     json_t *is = secret_get(r->cloud, r->project, secret, &problem);
@@ -114,16 +119,26 @@ static bool own_secret(struct target_run *r, const char *service, const char *se
                                "=" BODY_OWNER "): --key-secret %s takes it as it is",
                                secret, secret);
     if (around_is_nothing(r, API, &problem))
-        return make_secret(r, service, secret, e);
+        return make_secret(r, service, secret, made, e);
     *e = problem;
     return false;
 }
 
+/* Another deploy may be about to put a key there, and to show it: two keys would be one too many. What a kill
+ * has left empty stays so. */
+static bool await_others(struct target_run *r, const char *secret, bool *there, struct err *e)
+{
+    for (int i = 0; i < OTHERS_SECONDS && !*there && !cloud_rehearses(r->cloud); i++)
+        if (!around_nap(r, e) || !look_at_version(r, secret, "latest", there, e))
+            return false;
+    return true;
+}
+
 static bool fill_own(struct target_run *r, const struct target_spec *s, const char *secret, struct err *e)
 {
-    bool there = false;
-    return own_secret(r, s->name, secret, e) && look_at_version(r, secret, "latest", &there, e) &&
-           (there || add_key(r, s->cloud_run, secret, e));
+    bool there = false, made = false;
+    return own_secret(r, s->name, secret, &made, e) && look_at_version(r, secret, "latest", &there, e) &&
+           (made || await_others(r, secret, &there, e)) && (there || add_key(r, s->cloud_run, secret, e));
 }
 
 /* --- who may read it --- */
