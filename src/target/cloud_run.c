@@ -1,6 +1,7 @@
 #include "target/cloud_run.h"
 
 #include "base/clock.h"
+#include "cloud/label.h"
 #include "cloud/logging.h"
 #include "cloud/policy.h"
 #include "cloud/run.h"
@@ -128,11 +129,9 @@ static bool hold_traffic(json_t *body, const json_t *is, struct err *e)
 
 static bool is_ours(const json_t *is, const char *name, struct err *e)
 {
-    const char *owner = json_string_value(json_object_get(json_object_get(is, "labels"), BODY_LABEL));
-    return (owner && strcmp(owner, BODY_OWNER) == 0) ||
+    return label_is_ours(is) ||
            err_set(e, ERR_USAGE,
-                   "there is a service %s that Ferry has not made (no label " BODY_LABEL "=" BODY_OWNER
-                   "): take another name",
+                   "there is a service %s that Ferry has not made (no label " LABEL "): take another name",
                    name);
 }
 

@@ -4,6 +4,7 @@
 #include "base/stop.h"
 #include "cloud/artifact.h"
 #include "cloud/iam.h"
+#include "cloud/label.h"
 #include "cloud/policy.h"
 #include "cloud/serviceusage.h"
 
@@ -13,7 +14,7 @@
 #include <time.h>
 
 #define READER "roles/storage.objectViewer"
-#define NOTE "managed-by=ferry"
+#define NOTE LABEL
 
 enum { ACCOUNT_ID_MAX = 30, NAME_KEPT = 15, NEW_ACCOUNT_TRIES = 30 };
 
@@ -262,7 +263,7 @@ bool around_repository(struct target_run *r, struct err *e)
         return is != NULL;
     }
     around_say(r, "making the repository of images in %s", r->region);
-    json_t *labels = json_pack("{s:s}", "managed-by", "ferry");
+    json_t *labels = json_pack("{s:s}", LABEL_NAME, LABEL_OWNER);
     struct wait w = patience(r);
     problem = (struct err){0};
     json_t *made = operation_finish(r->cloud, "artifactregistry", "v1",

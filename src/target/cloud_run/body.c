@@ -1,5 +1,7 @@
 #include "target/cloud_run/body.h"
 
+#include "cloud/label.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -79,7 +81,7 @@ json_t *body_traffic_to(const char *revision)
 
 json_t *body_make(const struct target_spec *s, const char *image, const char *account)
 {
-    return json_pack("{s:{s:s}, s:s, s:o, s:o}", "labels", BODY_LABEL, BODY_OWNER, "ingress",
+    return json_pack("{s:{s:s}, s:s, s:o, s:o}", "labels", LABEL_NAME, LABEL_OWNER, "ingress",
                      "INGRESS_TRAFFIC_ALL", "template", template_of(s, image, account), "traffic",
                      body_traffic_latest());
 }

@@ -7,9 +7,6 @@
 
 #include <jansson.h>
 
-#define BODY_LABEL "managed-by"
-#define BODY_OWNER "ferry"
-
 /* image: with its digest. account: the runtime account's address. */
 json_t *body_make(const struct target_spec *s, const char *image, const char *account);
 

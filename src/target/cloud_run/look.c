@@ -1,6 +1,7 @@
 #include "target/cloud_run/look.h"
 
 #include "base/stop.h"
+#include "cloud/label.h"
 #include "cloud/logging.h"
 #include "cloud/policy.h"
 #include "cloud/run.h"
@@ -10,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define LABEL BODY_LABEL "=" BODY_OWNER
 
 enum { FOLLOW_SECONDS = 2 };
 
