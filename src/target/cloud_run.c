@@ -299,14 +299,25 @@ static bool remove_last(struct target_run *r, const char *region, struct err *e)
 
 /* The account goes last: it says what belongs to the service, so that the rest is found again after a kill.
  */
-static bool destroy(struct target_run *r, const char *name, struct err *e)
+bool cloud_run_destroy(struct target_run *r, const char *name, const struct cloud_run_more *more,
+                       struct err *e)
 {
     struct target_service s = {0};
     if (!look_at(r, name, &s, e))
         return false;
     around_say(r, "removing the service %s in %s", name, s.region);
     return remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
-           around_account_remove(r, name, e);
+           (!more || more->remove(more->arg, e)) && around_account_remove(r, name, e);
+}
+
+static bool destroy(struct target_run *r, const char *name, struct err *e)
+{
+    return cloud_run_destroy(r, name, NULL, e);
+}
+
+bool cloud_run_memories(struct target_run *r, cloud_run_memory_fn fn, void *arg, struct err *e)
+{
+    return around_account_each(r, fn, arg, e);
 }
 
 const struct target target_cloud_run = {

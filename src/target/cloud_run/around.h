@@ -28,11 +28,8 @@ bool around_account(struct target_run *r, const struct target_spec *s, char **em
 /* Rights and account are gone; none there is fine. */
 bool around_account_remove(struct target_run *r, const char *name, struct err *e);
 
-/* What a runtime account says of itself. */
-struct around_account {
-    const char *service, *region, *buckets; /* in the arena; buckets: "a b" */
-};
-typedef bool (*around_account_fn)(void *arg, const struct around_account *a, struct err *e);
+/* Each of them, with what it says of itself. */
+typedef cloud_run_memory_fn around_account_fn;
 bool around_account_each(struct target_run *r, around_account_fn fn, void *arg, struct err *e);
 
 bool around_repository(struct target_run *r, struct err *e);

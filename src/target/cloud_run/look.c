@@ -124,7 +124,7 @@ static bool take_service(void *arg, const struct run_found *f, struct err *e)
     return look_at_callers(l->run, &s, e) && l->each(l->arg, &s, e);
 }
 
-static bool take_left(void *arg, const struct around_account *a, struct err *e)
+static bool take_left(void *arg, const struct cloud_run_memory *a, struct err *e)
 {
     struct looking *l = arg;
     if (!is_meant(l, a->service, a->region) || json_object_get(l->seen, a->service))
