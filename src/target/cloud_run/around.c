@@ -58,7 +58,14 @@ bool around_enable_apis(struct target_run *r, struct err *e)
 
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e)
 {
-    return api_enabled(r->cloud, r->project, &api, 1, on, e);
+    struct err problem = {0};
+    bool known = api_enabled(r->cloud, r->project, &api, 1, on, &problem);
+    if (known || problem.kind == ERR_AUTH) {
+        *on = known ? *on : true;
+        return true;
+    }
+    *e = problem;
+    return false;
 }
 
 bool around_is_nothing(struct target_run *r, const char *api, const struct err *problem)

@@ -11,7 +11,8 @@
 void around_say(struct target_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 bool around_enable_apis(struct target_run *r, struct err *e);
-/* Whether the API is on; one that is not has nothing of ours. */
+/* Whether the API is on; one that is not has nothing of ours. Who may not ask is told that it is, and hears
+ * from the API itself. */
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e);
 
 /* Whether a look that failed so means that there is nothing: not found, or, in a rehearsal, an API that is
