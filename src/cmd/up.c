@@ -6,6 +6,7 @@
 #include "cmd/commands.h"
 #include "cmd/confirm.h"
 #include "cmd/deploy_cloud.h"
+#include "cmd/deploy_question.h"
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_report.h"
@@ -84,6 +85,10 @@ static const struct option up_options[] = {
      .type = OPTION_FLAG,
      .offset = CLOUD(dry_run),
      .help = "say what would be made and what it costs, and send nothing that changes anything"},
+    {.name = "no-question",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_question),
+     .help = "do not ask it a first question, which shows that it answers and how far the plan was off"},
     {.name = "yes",
      .letter = 'y',
      .type = OPTION_FLAG,
@@ -237,7 +242,9 @@ static bool make(struct up *u, struct deploy_work *w, struct err *e)
     struct stage *s = &u->stage;
     s->settings.yes = true; /* replacing was asked about, too */
     return (u->bucket_there || bucket_make(s->stores, u->run.project, u->bucket, u->run.region, e)) &&
-           stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) && print_service(&service);
+           stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) && print_service(&service) &&
+           (u->settings.cloud.no_question || !service.url ||
+            deploy_question(&u->deploy, &service, &(json_t *){NULL}, e));
 }
 
 static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
@@ -321,7 +328,9 @@ const struct command command_up = {
     .about =
         "What `ferry bucket create`, `ferry stage` and `ferry deploy` do, in one step: says what will be "
         "made and what it costs, asks once, makes the bucket when there is none, copies the model into a "
-        "folder of it that is named after model and encoding, and deploys it. Each part looks what is there: "
+        "folder of it that is named after model and encoding, deploys it, and asks it a first question as "
+        "`ferry "
+        "deploy` does. Each part looks what is there: "
         "after an interruption or a failure the same command goes on, and where all is there it changes "
         "nothing. When the model has a new commit, it replaces the old one. `ferry down NAME` takes the "
         "service away; bucket and model stay, and cost what they hold, until `ferry rm -r` deletes them.",
