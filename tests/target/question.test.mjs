@@ -161,6 +161,14 @@ test("an instance that had begun to load counts for what was missing", async () 
   assert.ok(first.predicted[1] < 3 && first.predicted[1] - first.predicted[0] < 0.1, "neither container nor opening");
 });
 
+test("a bench of a private service is set beside its plan, too", async () => {
+  await ok(...up, "--no-question");
+  const { predictions } = JSON.parse((await ok("bench", "qwen", "-c", "1", "-n", "2", "--length", "0", "--json")).stdout);
+  assert.deepEqual(predictions.map((p) => p.what), ["first_token_seconds", "tokens_per_second", "memory_bytes"]);
+  for (const p of predictions) assert.deepEqual([p.where, p.service, p.vcpu], [`cloud-run ${region}`, "qwen", 1]);
+  assert.equal(kept("predictions.json").predictions.length, 3);
+});
+
 test("nobody is asked with --no-question, without traffic, in a rehearsal", async () => {
   for (const args of [["--no-question"], ["--no-question", "--cpus", "8"], ["--no-traffic"], ["--dry-run"]]) await ok(...up, ...args);
   await ok("deploy", "qwen", "--rollback", "--region", region);
