@@ -2,8 +2,9 @@
 // as a container is, its weights over a line of limited speed.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -17,7 +18,7 @@ const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^
 const rate = 600000; // 6 s for the 3.64 MB of the demo model
 const up = ["deploy", "qwen", model, "--region", region, "--yes"];
 const wait = (ms) => new Promise((later) => setTimeout(later, ms));
-let emulator, line, front;
+let emulator, line, front, hub;
 
 const env = () => ({
   ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8",
@@ -54,7 +55,7 @@ async function startFront() {
   };
   f.wake = () => (f.instance ??= (async () => {
     await wait(f.containerMs);
-    const child = spawn(process.env.FERRY, ["serve", model, "--host", "127.0.0.1", "--port", "0"], {
+    const child = spawn(process.env.FERRY, ["serve", f.model, "--host", "127.0.0.1", "--port", "0"], {
       env: line.through(env()), stdio: ["ignore", "ignore", "pipe"],
     });
     const port = await new Promise((ready, failed) => {
@@ -85,8 +86,11 @@ async function startFront() {
 }
 
 before(async () => {
+  hub = mkdtempSync(join(tmpdir(), "ferry-question-"));
+  mkdirSync(join(hub, "tiny"));
+  cpSync(join(root, "models/demo"), join(hub, "tiny/Demo-Listener"), { recursive: true });
   front = await startFront();
-  emulator = await Emulator.start({ bucket: "model-bkt", serviceUrl: front.url });
+  emulator = await Emulator.start({ bucket: "model-bkt", hub, serviceUrl: front.url });
   line = await Line.start(emulator.port, rate);
   // Ranges as short as 8 MiB are in a model of 7 billion parameters, so that layers come one after the other.
   await stageFolder(emulator, "model-bkt", "demo", join(root, "models/demo"), 8192);
@@ -96,10 +100,11 @@ after(async () => {
   front.server.close();
   await line.stop();
   await emulator.stop();
+  rmSync(hub, { recursive: true });
 });
 beforeEach(async () => {
   await front.sleep();
-  Object.assign(front, { says: null, seen: [] });
+  Object.assign(front, { model, says: null, seen: [] });
   rmSync(join(emulator.data, "state"), { recursive: true, force: true });
 });
 
@@ -167,6 +172,17 @@ test("a bench of a private service is set beside its plan, too", async () => {
   assert.deepEqual(predictions.map((p) => p.what), ["first_token_seconds", "tokens_per_second", "memory_bytes"]);
   for (const p of predictions) assert.deepEqual([p.where, p.service, p.vcpu], [`cloud-run ${region}`, "qwen", 1]);
   assert.equal(kept("predictions.json").predictions.length, 3);
+});
+
+test("ferry up asks the same", async () => {
+  const args = ["up", "tiny/Demo-Listener", "--region", region, "--yes", "--json"];
+  front.model = "gs://demo-proj-models/demo-listener";
+  const { question, service } = JSON.parse((await ok(...args)).stdout);
+  assert.equal(question.met, "nothing");
+  assert.ok(question.predictions.some((p) => p.what === "loaded_seconds" && p.model === service.model));
+  front.seen = [];
+  assert.equal(JSON.parse((await ok(...args, "--no-question")).stdout).question, null);
+  assert.deepEqual(front.seen, []);
 });
 
 test("nobody is asked with --no-question, without traffic, in a rehearsal", async () => {
