@@ -21,8 +21,8 @@ static struct prediction_of about(const struct target_service *s, const char *en
 {
     struct prediction_of of = {.vcpu = cores_of(s), .gib = (int)(s->memory_limit_bytes >> 30)};
     plan_state_date(of.date);
-    snprintf(of.service, sizeof of.service, "%s", s->name);
-    snprintf(of.model, sizeof of.model, "%s", s->model);
+    plan_state_copy(of.service, sizeof of.service, s->name);
+    plan_state_copy(of.model, sizeof of.model, s->model);
     if (s->region)
         snprintf(of.where, sizeof of.where, "cloud-run %.40s", s->region);
     else

@@ -134,8 +134,8 @@ static struct prediction_of about(const struct asking *q)
     const struct target_service *s = q->service;
     struct prediction_of of = {.vcpu = s->vcpu, .gib = (int)(s->memory_limit_bytes >> 30)};
     plan_state_date(of.date);
-    snprintf(of.service, sizeof of.service, "%s", s->name);
-    snprintf(of.model, sizeof of.model, "%s", s->model);
+    plan_state_copy(of.service, sizeof of.service, s->name);
+    plan_state_copy(of.model, sizeof of.model, s->model);
     snprintf(of.where, sizeof of.where, "cloud-run %.40s", s->region);
     snprintf(of.encoding, sizeof of.encoding, "%s", q->expected.encoding);
     return of;

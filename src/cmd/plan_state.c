@@ -97,8 +97,18 @@ bool plan_state_word(char *out, size_t room, const json_t *o, const char *key)
     if (!s || strlen(s) >= room)
         return false;
     for (const char *at = s; *at; at++)
-        if (*at < 0x20 || *at > 0x7e)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
             return false;
     strcpy(out, s);
     return true;
+}
+
+void plan_state_copy(char *out, size_t room, const char *text)
+{
+    size_t n = strnlen(text, room - 1);
+    while (text[n] && n && ((unsigned char)text[n] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+        n--;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    out[n] = 0;
 }

@@ -21,7 +21,10 @@ bool plan_state_write(const char *name, json_t *root, struct arena *a, struct er
 /* Today, in UTC: "2026-11-25". */
 void plan_state_date(char out[16]);
 
-/* A string without control characters that fits, or false. */
+/* A string without control characters (C0, DEL) that fits, or false. */
 bool plan_state_word(char *out, size_t room, const json_t *o, const char *key);
+
+/* What fits of a text, so that plan_state_word takes it; control characters become "?". */
+void plan_state_copy(char *out, size_t room, const char *text);
 
 #endif

@@ -19,7 +19,7 @@ static void check_item(const struct prediction *p)
     check(p->predicted.least > 0 && p->predicted.least <= p->predicted.most);
     check(isfinite(prediction_error_percent(p)) && prediction_error_percent(p) >= -100);
     for (const char *s = p->of.model; *s; s++)
-        check(*s >= 0x20 && *s <= 0x7e);
+        check((unsigned char)*s >= 0x20 && *s != 0x7f);
 }
 
 /* What is read is written and read the same. */
