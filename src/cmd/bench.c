@@ -5,11 +5,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "cloud/identity.h"
 #include "cmd/ask.h"
 #include "cmd/commands.h"
+#include "cmd/google.h"
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/page.h"
+#include "cmd/prediction_report.h"
 #include "cmd/service_client.h"
 #include "cmd/service_metrics.h"
 #include "cmd/service_name.h"
@@ -179,6 +182,7 @@ struct run {
     struct target_service service; /* name NULL: it was an address */
     struct bench_ask ask;
     struct bench_result result, old;
+    struct predictions came; /* of a service that was deployed, beside its plan */
 };
 
 /* --- what is asked --- */
@@ -269,7 +273,9 @@ static bool measure(struct run *r, enum bench_kind kind, double level, struct er
 
 static struct http_request request_of(const struct run *r)
 {
-    return (struct http_request){.bearer = r->ask.key, .stop = r->ask.stop};
+    struct http_request q = {.bearer = r->ask.key, .stop = r->ask.stop};
+    q.headers[0] = (struct http_header){r->ask.identity ? IDENTITY_HEADER : NULL, r->ask.identity};
+    return q;
 }
 
 /* When the instance that answers began; NAN: it does not say. */
@@ -383,6 +389,21 @@ static void price(struct run *r)
         b->points[i].usd_per_1000 = bench_usd_per_1000(&b->points[i], r->prices, b->shape, b->region);
 }
 
+/* --- what a plan said --- */
+
+static void predict(struct run *r)
+{
+    struct service_metrics now;
+    struct err why = {0};
+    struct http_request q = request_of(r);
+    if (!r->service.name)
+        return;
+    if (!service_metrics_get(r->ask.http, &q, r->arena, r->base, &now, &why) ||
+        !bench_predict(&r->result, &r->service, &now, &r->came, r->arena, &why))
+        fprintf(stderr, "not set beside a plan: %s\n", why.text);
+    prediction_keep_or_say(&r->came, r->arena);
+}
+
 /* --- what is told --- */
 
 struct page {
@@ -404,6 +425,13 @@ static bool print_json(json_t *json, struct err *e)
     return ok || err_set(e, ERR_IO, "cannot write the result as JSON");
 }
 
+static json_t *result_json(const struct run *r)
+{
+    json_t *json = bench_json(&r->result);
+    json_object_set_new(json, "predictions", predictions_json(&r->came));
+    return json;
+}
+
 static bool report(struct run *r, struct err *e)
 {
     const struct bench_settings *s = &r->settings;
@@ -412,9 +440,11 @@ static bool report(struct run *r, struct err *e)
         return err_set(e, ERR_MEMORY, "no memory for the report");
     report->arena = r->arena;
     bench_report(report, &r->result, s->compare ? &r->old : NULL);
+    if (r->came.count)
+        prediction_section(report, &r->came);
     bool ok = !s->html || page_write(s->html, write_page, &(struct page){report, &r->result}, e);
     if (ok && s->json)
-        ok = print_json(bench_json(&r->result), e);
+        ok = print_json(result_json(r), e);
     else if (ok)
         report_print(report, false, stdout, STDOUT_FILENO);
     free(report);
@@ -456,6 +486,16 @@ static bool read_prices(struct run *r, struct err *e)
     return r->prices != NULL;
 }
 
+/* Good for an hour of asking. */
+static bool find_identity(struct run *r, struct err *e)
+{
+    char *identity = arena_alloc(r->arena, GOOGLE_IDENTITY_BYTES, 1);
+    if (!identity)
+        return err_set(e, ERR_MEMORY, "no memory");
+    r->ask.identity = r->service.wants_identity ? identity : NULL;
+    return google_identity(&r->service, identity, e);
+}
+
 static bool find_service(struct run *r, const char *operand, struct err *e)
 {
     r->base = operand;
@@ -465,7 +505,7 @@ static bool find_service(struct run *r, const char *operand, struct err *e)
     switch (service_by_name(operand, r->arena, &r->service, e)) {
     case SERVICE_FOUND:
         r->base = r->service.url;
-        return service_key(&r->service, r->settings.api_key, r->arena, &r->ask.key, e);
+        return find_identity(r, e) && service_key(&r->service, r->settings.api_key, r->arena, &r->ask.key, e);
     case SERVICE_NONE:
         return err_set(e, ERR_NOT_FOUND,
                        "there is no service \"%.80s\"; `ferry status` lists those there are, others are "
@@ -503,8 +543,10 @@ static bool run_with(struct run *r, const struct command *c, const struct operan
     r->ask.stop = interrupt_watch();
     bool ok = read_levels(r, e) && read_prices(r, e) && read_old(r, e) && read_audio(r, e) &&
               find_service(r, o->items[0], e) && meet(r, e) && measure_all(r, e);
-    if (ok)
+    if (ok) {
         price(r);
+        predict(r);
+    }
     return ok && report(r, e);
 }
 
@@ -560,7 +602,11 @@ const struct command command_bench = {
         "measured), and what 1,000 such requests would cost on Cloud Run. In a closed loop a slow service is "
         "asked less; in an open loop requests come when they come, and the time counts from when each was "
         "due. The service may be any that speaks OpenAI's API. Requests are real ones: on a service that is "
-        "paid for they are paid for.",
+        "paid for they are paid for.\n"
+        "\n"
+        "A service of `ferry deploy`, by its NAME, is set beside what a plan says of its model there: first "
+        "token, tokens a second, memory, on Cloud Run cold starts too. The comparisons are kept for later "
+        "plans.",
     .examples = bench_examples,
     .groups = bench_groups,
     .max_operands = 1,

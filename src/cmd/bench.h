@@ -3,16 +3,20 @@
  *   bench_load.c    asks: in a closed loop, at a rate, or once
  *   bench_stats.c   from samples to a row
  *   bench_json.c    rows to a file and back
+ *   bench_predict.c beside what a plan says
  *   bench_report.c  rows as tables; bench_charts.c as pictures */
 #ifndef FERRY_CMD_BENCH_H
 #define FERRY_CMD_BENCH_H
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cmd/plan_prediction.h"
 #include "cmd/report.h"
+#include "cmd/service_metrics.h"
 #include "net/http.h"
 #include "plan/cloud_run.h"
 #include "plan/prices.h"
+#include "target/target.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -73,9 +77,10 @@ struct bench_sample {
 /* What is asked, whom. */
 struct bench_ask {
     struct http *http;
-    const char *url;  /* of chat/completions */
-    const char *key;  /* NULL: none */
-    const char *body; /* JSON */
+    const char *url;      /* of chat/completions */
+    const char *key;      /* NULL: none */
+    const char *identity; /* an ID token, "Bearer …"; NULL: none */
+    const char *body;     /* JSON */
     const volatile sig_atomic_t *stop;
 };
 
@@ -101,6 +106,15 @@ bool bench_once(const struct bench_ask *q, double due_ms, struct bench_sample *o
 /* False with *e set: interrupted, no memory. Requests that fail are samples. */
 bool bench_load(const struct bench_ask *q, const struct bench_pace *pace, struct bench_samples *out,
                 struct err *e);
+
+/* --- bench_predict.c --- */
+
+/* Adds comparisons with what a plan says of the service's model, where it runs, at the default --context and
+ * --kv: of one request at a time, of cold starts on Cloud Run, of memory. now: what the service says of
+ * itself. False with *e set: its model cannot be read, or Ferry's engine does not run it. */
+bool bench_predict(const struct bench_result *b, const struct target_service *s,
+                   const struct service_metrics *now, struct predictions *out, struct arena *a,
+                   struct err *e);
 
 /* --- bench_sound.c --- */
 

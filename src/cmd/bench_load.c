@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "cloud/identity.h"
 #include "cmd/answer.h"
 #include "cmd/ask.h"
 
@@ -18,6 +19,7 @@ bool bench_once(const struct bench_ask *q, double due_ms, struct bench_sample *o
 {
     struct answer a = {0};
     struct http_request request = {.url = q->url, .bearer = q->key, .stop = q->stop};
+    request.headers[0] = (struct http_header){q->identity ? IDENTITY_HEADER : NULL, q->identity};
     *out = (struct bench_sample){.due_ms = due_ms, .sent_ms = due_ms, .end_ms = due_ms};
     if (!answer_open(&a, true, false, e))
         return false;

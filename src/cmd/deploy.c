@@ -3,6 +3,7 @@
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
 #include "cmd/deploy_cloud.h"
+#include "cmd/deploy_question.h"
 #include "cmd/instance_options.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
@@ -93,6 +94,10 @@ static const struct option cloud_rows[] = {
      .type = OPTION_FLAG,
      .offset = CLOUD(dry_run),
      .help = "print the requests that would change something, and send none of them"},
+    {.name = "no-question",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_question),
+     .help = "do not ask it a first question, which shows that it answers and how far the plan was off"},
     {.name = "yes",
      .letter = 'y',
      .type = OPTION_FLAG,
@@ -330,6 +335,21 @@ static bool print_manifest(struct deploy *d, struct target_run *r, struct err *e
     return text != NULL;
 }
 
+/* On Cloud Run. A revision without requests is not asked, and neither is one that was good before. */
+static bool print_and_ask(const struct deploy *d, const struct deploy_cloud *cloud,
+                          const struct target_service *s, struct err *e)
+{
+    const struct deploy_cloud_settings *c = cloud->settings;
+    json_t *question = NULL;
+    bool asks = !c->no_question && !c->no_traffic && !c->rollback && s->url;
+    if (!d->settings.json)
+        return print_service(d, s, e) && (!asks || deploy_question(cloud, s, &question, e));
+    bool ok = !asks || deploy_question(cloud, s, &question, e);
+    json_t *service = service_json(s);
+    json_object_set_new(service, "question", question ? question : json_null());
+    return service_print_json(service, e) && ok;
+}
+
 static bool deploy_google(struct deploy *d, const struct operands *o, struct err *e)
 {
     const struct deploy_settings *s = &d->settings;
@@ -344,7 +364,7 @@ static bool deploy_google(struct deploy *d, const struct operands *o, struct err
                                  .quiet = s->json};
     return target_check_name(o->items[0], e) &&
            (!s->memory || byte_size_parse(s->memory, "--memory", &cloud.memory_bytes, e)) &&
-           deploy_cloud(&cloud, &service, e) && (!service.name || print_service(d, &service, e));
+           deploy_cloud(&cloud, &service, e) && (!service.name || print_and_ask(d, &cloud, &service, e));
 }
 
 static bool deploy(struct deploy *d, const struct operands *o, struct err *e)
@@ -447,7 +467,10 @@ const struct command command_deploy = {
         "a new "
         "revision of it with what has changed; a revision that does not start leaves requests with the old "
         "one, and "
-        "its own log lines are shown. Each step looks what is there, so the same command goes on where one "
+        "its own log lines are shown. It is then asked a first question, which starts an instance and costs "
+        "what one request does: what came is set beside what the plan said of it, and kept for later plans. "
+        "When it does not answer, it stays deployed, what to do next is said, and the exit status is 0. Each "
+        "step looks what is there, so the same command goes on where one "
         "was "
         "interrupted. Callers need run.invoker on it; `ferry ask NAME` shows who you are. With --public they "
         "need "

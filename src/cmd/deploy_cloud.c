@@ -6,6 +6,7 @@
 #include "cmd/deploy_key.h"
 #include "cmd/image_report.h"
 #include "cmd/plan_format.h"
+#include "cmd/plan_measure.h"
 #include "cmd/plan_model.h"
 
 #include <stdio.h>
@@ -74,7 +75,7 @@ static bool find_region(struct deploy_work *w, struct err *e)
                    r->region);
 }
 
-static enum plan_kv kv_of(const struct service_settings *s)
+enum plan_kv deploy_cloud_kv(const struct service_settings *s)
 {
     enum { AUTO, BF16, Q8, F32 }; /* order of --kv */
     return s->engine.kv == Q8 ? PLAN_KV_Q8 : s->engine.kv == F32 ? PLAN_KV_F32 : PLAN_KV_BF16;
@@ -92,10 +93,15 @@ static bool make_plan(struct deploy_work *w, struct err *e)
                               .min_instances = d->instance->min_instances,
                               .context = d->instance->service.engine.context,
                               .parallel = d->instance->service.parallel,
-                              .kv = kv_of(&d->instance->service),
+                              .kv = deploy_cloud_kv(&d->instance->service),
                               .vcpu = d->instance->vcpu};
-    struct plan_measured nothing = {NAN, NAN};
-    return plan_make(&w->plan, m, &q, &nothing, w->prices, d->run->arena, e);
+    struct measurements *all = arena_alloc(d->run->arena, 1, sizeof *all);
+    if (!all)
+        return err_set(e, ERR_MEMORY, "no memory for the plan");
+    if (!measurements_read(all, d->run->arena, e))
+        return false;
+    struct plan_measured there = measurements_there(all, d->run->region);
+    return plan_make(&w->plan, m, &q, &there, w->prices, d->run->arena, e);
 }
 
 static bool read_model(struct deploy_work *w, struct err *e)

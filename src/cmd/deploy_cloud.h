@@ -10,7 +10,7 @@
 
 struct deploy_cloud_settings {
     const char *gpu;
-    bool is_public, no_key, no_traffic, rollback, dry_run, yes;
+    bool is_public, no_key, no_traffic, rollback, dry_run, yes, no_question;
 };
 
 struct deploy_cloud {
@@ -34,5 +34,8 @@ void deploy_cloud_close(struct deploy_work *w); /* NULL is fine */
 
 /* Everything up to the service's answer, or the printed requests (*out->name is NULL then). */
 bool deploy_cloud(struct deploy_cloud *d, struct target_service *out, struct err *e);
+
+/* What a service's KV cache is kept in, as plans call it. */
+enum plan_kv deploy_cloud_kv(const struct service_settings *s);
 
 #endif

@@ -149,6 +149,7 @@ struct run {
     struct prices *prices;
     struct model_reading reading;
     struct measurements measured;
+    struct predictions predictions;
     struct plan plan;
 };
 
@@ -194,17 +195,6 @@ static bool ask(const struct run *r, struct plan_question *q, struct err *e)
     return find_region(r, q, e) && check_cpu(r, e);
 }
 
-/* What was tried in that region; what was tried elsewhere says nothing about it. */
-static struct plan_measured measured_there(const struct run *r)
-{
-    char where[64];
-    snprintf(where, sizeof where, "cloud-run %.40s", r->settings.region);
-    const struct measurement *fetch = measurements_find(&r->measured, MEASURED_FETCH, where, "gs://");
-    const struct measurement *memory = measurements_find(&r->measured, MEASURED_MEMORY, where, "");
-    return (struct plan_measured){.fetch = fetch ? fetch->per_second : NAN,
-                                  .memory_per_vcpu = memory ? memory->per_second / memory->cores : NAN};
-}
-
 static bool read_prices(struct run *r, struct err *e)
 {
     const char *path = r->settings.prices;
@@ -222,7 +212,17 @@ static bool try_speed(struct run *r, struct err *e)
         return false;
     return !r->settings.measure ||
            (measure(&r->measured, &r->reading, r->settings.region, interrupt_watch(), e) &&
-            measurements_write(&r->measured, r->stores, r->arena, e));
+            measurements_write(&r->measured, r->arena, e));
+}
+
+static bool look_back(struct run *r, struct err *e)
+{
+    char where[64];
+    snprintf(where, sizeof where, "cloud-run %.40s", r->settings.region);
+    if (!predictions_read(&r->predictions, r->arena, e))
+        return false;
+    predictions_only(&r->predictions, r->reading.uri, where);
+    return true;
 }
 
 static bool make(struct run *r, const char *model, struct err *e)
@@ -233,9 +233,10 @@ static bool make(struct run *r, const char *model, struct err *e)
         !(r->stores = stores_new(0, e)))
         return false;
     stores_retry(r->stores, &impatient);
-    if (!model_read(&r->reading, r->stores, model, r->arena, e) || !try_speed(r, e) || !ask(r, &q, e))
+    if (!model_read(&r->reading, r->stores, model, r->arena, e) || !try_speed(r, e) || !look_back(r, e) ||
+        !ask(r, &q, e))
         return false;
-    struct plan_measured there = measured_there(r);
+    struct plan_measured there = measurements_there(&r->measured, r->settings.region);
     return plan_make(&r->plan, &r->reading.model, &q, &there, r->prices, r->arena, e);
 }
 
@@ -271,6 +272,7 @@ static bool tell(struct run *r, struct err *e)
                           .prices = r->prices,
                           .prices_from = s->prices,
                           .measured = &r->measured,
+                          .predictions = &r->predictions,
                           .money = {s->rate},
                           .compare = s->compare,
                           .japanese_locale = locale_is_japanese()};

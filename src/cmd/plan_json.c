@@ -199,12 +199,13 @@ json_t *plan_json(const struct plan_view *v)
                                bytes(p->shard_by_shard));
     json_t *once = json_pack("{s:o, s:o, s:o}", "here", number(p->stage_here), "job", number(p->stage_job),
                              "vm", number(p->stage_vm));
-    json_t *all = json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
-                            model_json(v->reading), "question", question_json(&p->question), "chosen",
-                            p->chosen->encoded.name, "encodings", options_json(p), "other_ways_memory_bytes",
-                            others, "costs", costs_json(p), "storage", storage_json(p), "usd_once_to_stage",
-                            once, "gpu", gpus_json(p), "service", service_json(&p->service), "measured",
-                            measured_json(v->measured), "prices", prices);
+    json_t *all =
+        json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
+                  model_json(v->reading), "question", question_json(&p->question), "chosen",
+                  p->chosen->encoded.name, "encodings", options_json(p), "other_ways_memory_bytes", others,
+                  "costs", costs_json(p), "storage", storage_json(p), "usd_once_to_stage", once, "gpu",
+                  gpus_json(p), "service", service_json(&p->service), "measured", measured_json(v->measured),
+                  "predictions", predictions_json(v->predictions), "prices", prices);
     if (all && v->compare)
         json_object_set_new(all, "elsewhere", elsewhere_json(p));
     return all;

@@ -1,20 +1,18 @@
 #include "cmd/plan_measure.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/pages.h"
 #include "base/pool.h"
 #include "base/stop.h"
 #include "cmd/cores.h"
+#include "cmd/plan_state.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
-    MAX_FILE = 1 << 20,
     FETCHERS = 16,
     FETCH_MS = 5000,
     LEAST_RANGE = 1 << 20,
@@ -24,37 +22,11 @@ enum {
     MEMORY_BYTES = 128 << 20, /* of each thread: more than caches hold */
 };
 
+static const char FILE_NAME[] = "measured.json";
 static const char *const whats[] = {[MEASURED_FETCH] = "fetch", [MEASURED_MEMORY] = "memory"};
 
 /* --- what is remembered ---
  */
-
-static const char *state_path(struct arena *a, struct err *e)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    bool has_state = state && *state == '/'; /* a relative one is to be ignored, says the XDG specification */
-    if (!has_state && !(home && *home == '/')) {
-        err_set(e, ERR_USAGE, "no place for what was measured: set HOME or XDG_STATE_HOME");
-        return NULL;
-    }
-    const char *path = arena_printf(a, "%s%s/ferry/measured.json", has_state ? state : home,
-                                    has_state ? "" : "/.local/state");
-    if (!path)
-        err_set(e, ERR_MEMORY, "no memory for a path");
-    return path;
-}
-
-static bool copy_word(char *out, size_t room, const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    if (!s || strlen(s) >= room)
-        return false;
-    for (const char *at = s; *at; at++)
-        if (*at < 0x20 || *at > 0x7e)
-            return false;
-    strcpy(out, s);
-    return true;
-}
 
 static bool parse_item(struct measurement *m, const json_t *o)
 {
@@ -63,9 +35,11 @@ static bool parse_item(struct measurement *m, const json_t *o)
     m->per_second = json_number_value(json_object_get(o, "bytes_per_second"));
     json_int_t cores = json_integer_value(json_object_get(o, "cores"));
     m->cores = (int)cores;
-    return what && strcmp(what, whats[m->what]) == 0 && copy_word(m->where, sizeof m->where, o, "where") &&
-           copy_word(m->from, sizeof m->from, o, "from") && copy_word(m->date, sizeof m->date, o, "date") &&
-           m->per_second >= 1 && m->per_second < 1e15 && cores >= 1 && cores <= 4096;
+    return what && strcmp(what, whats[m->what]) == 0 &&
+           plan_state_word(m->where, sizeof m->where, o, "where") &&
+           plan_state_word(m->from, sizeof m->from, o, "from") &&
+           plan_state_word(m->date, sizeof m->date, o, "date") && m->per_second >= 1 &&
+           m->per_second < 1e15 && cores >= 1 && cores <= 4096;
 }
 
 bool measurements_parse(struct measurements *m, const char *text, size_t size, struct err *e)
@@ -86,12 +60,13 @@ bool measurements_parse(struct measurements *m, const char *text, size_t size, s
 bool measurements_read(struct measurements *m, struct arena *a, struct err *e)
 {
     size_t size;
-    const char *path = state_path(a, NULL);
+    struct err problem = {0};
+    const char *path = plan_state_path(FILE_NAME, a, NULL);
+    const char *text = path ? plan_state_read(path, a, &size, &problem) : NULL;
     m->count = 0;
-    if (!path || !file_exists(path))
-        return true;
-    const char *text = file_read(a, path, MAX_FILE, &size, e);
-    return text && (measurements_parse(m, text, size, e) || err_wrap(e, "%s", path));
+    if (problem.kind != ERR_NONE)
+        *e = problem;
+    return text ? measurements_parse(m, text, size, e) || err_wrap(e, "%s", path) : problem.kind == ERR_NONE;
 }
 
 static json_t *item_json(const struct measurement *m)
@@ -100,21 +75,12 @@ static json_t *item_json(const struct measurement *m)
                      m->from, "bytes_per_second", m->per_second, "cores", m->cores, "date", m->date);
 }
 
-bool measurements_write(const struct measurements *m, struct stores *stores, struct arena *a, struct err *e)
+bool measurements_write(const struct measurements *m, struct arena *a, struct err *e)
 {
-    const struct uri here = {.scheme = URI_LOCAL, .path = ""};
-    const char *path = state_path(a, e);
-    struct store *store = path ? stores_open(stores, &here, e) : NULL;
     json_t *list = json_array();
     for (int i = 0; i < m->count; i++)
         json_array_append_new(list, item_json(&m->items[i]));
-    json_t *root = json_pack("{s:o}", "measured", list);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(root);
-    bool ok = store && (text || err_set(e, ERR_MEMORY, "no memory for what was measured")) &&
-              store_put(store, path, text, strlen(text), STORAGE_ANY_GENERATION, a, NULL, e);
-    free(text);
-    return ok;
+    return plan_state_write(FILE_NAME, json_pack("{s:o}", "measured", list), a, e);
 }
 
 const struct measurement *measurements_find(const struct measurements *m, enum measured_what what,
@@ -129,8 +95,17 @@ const struct measurement *measurements_find(const struct measurements *m, enum m
     return NULL;
 }
 
-/* One of each kind, place and source is kept. */
-static void remember(struct measurements *m, const struct measurement *new)
+struct plan_measured measurements_there(const struct measurements *m, const char *region)
+{
+    char where[64];
+    snprintf(where, sizeof where, "cloud-run %.40s", region);
+    const struct measurement *fetch = measurements_find(m, MEASURED_FETCH, where, "gs://");
+    const struct measurement *memory = measurements_find(m, MEASURED_MEMORY, where, "");
+    return (struct plan_measured){.fetch = fetch ? fetch->per_second : NAN,
+                                  .memory_per_vcpu = memory ? memory->per_second / memory->cores : NAN};
+}
+
+void measurements_add(struct measurements *m, const struct measurement *new)
 {
     int kept = 0;
     for (int i = 0; i < m->count; i++) {
@@ -151,14 +126,6 @@ void measured_where(char out[64], const char *region)
         snprintf(out, 64, "cloud-run %s", region);
     else
         strcpy(out, "here");
-}
-
-static void date_it(struct measurement *m)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(m->date, sizeof m->date, "%Y-%m-%d", &utc);
 }
 
 /* --- fetching ---
@@ -292,11 +259,11 @@ bool measure(struct measurements *all, const struct model_reading *r, const char
 {
     struct measurement m = {.cores = cores_allowed()};
     measured_where(m.where, region);
-    date_it(&m);
+    plan_state_date(m.date);
     m.what = MEASURED_MEMORY;
     if (!measure_memory(&m, e))
         return err_wrap(e, "--measure: memory");
-    remember(all, &m);
+    measurements_add(all, &m);
     if (r->place.uri.scheme == URI_LOCAL)
         return true;
     m.what = MEASURED_FETCH;
@@ -304,6 +271,6 @@ bool measure(struct measurements *all, const struct model_reading *r, const char
              r->place.uri.place);
     if (!measure_fetch(&m, r, stop, e))
         return err_wrap(e, "--measure: %s", m.from);
-    remember(all, &m);
+    measurements_add(all, &m);
     return true;
 }

@@ -31,13 +31,20 @@ struct measurements {
 
 /* None yet is fine. False with *e set: the file is not what it should be. */
 bool measurements_read(struct measurements *m, struct arena *a, struct err *e);
-bool measurements_write(const struct measurements *m, struct stores *stores, struct arena *a, struct err *e);
+bool measurements_write(const struct measurements *m, struct arena *a, struct err *e);
 /* The text of that file. */
 bool measurements_parse(struct measurements *m, const char *text, size_t size, struct err *e);
 
 /* The newest of that kind and place; scheme: what `from` begins with, "" for any. NULL: none. */
 const struct measurement *measurements_find(const struct measurements *m, enum measured_what what,
                                             const char *where, const char *scheme);
+
+/* The newest of that region from a bucket, and of memory there; NAN where nothing was. What was tried
+ * elsewhere says nothing about it. */
+struct plan_measured measurements_there(const struct measurements *m, const char *region);
+
+/* In place of an older one of the same kind, place and source. */
+void measurements_add(struct measurements *m, const struct measurement *new);
 
 /* "here", or "cloud-run REGION" inside Cloud Run. */
 void measured_where(char out[64], const char *region);

@@ -516,6 +516,26 @@ static const char *tier_text(enum price_tier t)
                          : _("a region of unknown tier");
 }
 
+/* How far what was said before was off. */
+static void report_past(struct report *r, const struct plan_view *v, struct report_section *s)
+{
+    const struct predictions *p = v->predictions;
+    int held = 0;
+    double sum = 0, most = 0;
+    for (int i = 0; i < p->count; i++) {
+        double off = fabs(prediction_error_percent(&p->items[i]));
+        held += prediction_holds(&p->items[i]);
+        sum += off;
+        most = fmax(most, off);
+    }
+    if (p->count)
+        report_note(s, report_text(r,
+                                   "Earlier plans of this model or region: %d of %d numbers measured since "
+                                   "%s lay within their range; %.0f %% off its middle on average, %.0f %% at "
+                                   "most.",
+                                   held, p->count, p->items[0].of.date, sum / p->count, most));
+}
+
 static void report_assumptions(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
@@ -536,10 +556,12 @@ static void report_assumptions(struct report *r, const struct plan_view *v)
             "Amounts in yen: --rate YEN_PER_DOLLAR. The snapshot has no exchange rate, and none is made up.");
     report_note(s, report_text(r,
                                "Speeds of a vCPU and of the way from the bucket are published nowhere: %s. "
-                               "`ferry plan --measure`, run in a Cloud Run job, replaces them.",
+                               "`ferry plan --measure`, run in a Cloud Run job, replaces them; so does "
+                               "the first question of `ferry deploy`, for the bucket.",
                                p->fetch_measured || p->memory_measured
                                    ? _("measured where it says so, else ranges")
                                    : _("ranges")));
+    report_past(r, v, s);
     report_note(
         s, report_text(r,
                        "Traffic: random, around the clock, one answer at a time, 25 tokens for a second of "

@@ -5,6 +5,7 @@
 #include "cmd/plan_format.h"
 #include "cmd/plan_measure.h"
 #include "cmd/plan_model.h"
+#include "cmd/plan_prediction.h"
 #include "plan/plan.h"
 
 struct plan_view {
@@ -13,6 +14,7 @@ struct plan_view {
     const struct prices *prices;
     const char *prices_from; /* NULL: the built-in snapshot */
     const struct measurements *measured;
+    const struct predictions *predictions; /* earlier ones of this model or region, and what came */
     struct money money;
     bool compare;         /* other clouds too */
     bool japanese_locale; /* amounts would be wanted in yen */

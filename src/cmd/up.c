@@ -6,6 +6,7 @@
 #include "cmd/commands.h"
 #include "cmd/confirm.h"
 #include "cmd/deploy_cloud.h"
+#include "cmd/deploy_question.h"
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_report.h"
@@ -91,6 +92,10 @@ static const struct option up_options[] = {
      .type = OPTION_FLAG,
      .offset = CLOUD(dry_run),
      .help = "say what would be made and what it costs, and send nothing that changes anything"},
+    {.name = "no-question",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_question),
+     .help = "do not ask it a first question, which shows that it answers and how far the plan was off"},
     {.name = "json",
      .type = OPTION_FLAG,
      .offset = offsetof(struct up_settings, json),
@@ -236,16 +241,17 @@ static void restore_stdout(struct up *u)
     u->stdout_copy = 0;
 }
 
-/* service NULL: of a dry run. */
-static bool print_result(struct up *u, const struct target_service *service, struct err *e)
+/* service NULL: of a dry run. question: its reference is taken; NULL: it was not asked, or did not answer. */
+static bool print_result(struct up *u, const struct target_service *service, json_t *question, struct err *e)
 {
     const struct stage *s = &u->stage;
     restore_stdout(u);
     return service_print_json(
-        json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?, s:b, s:I, s:o}", "name", u->deploy.spec.name, "bucket",
-                  u->bucket, "bucket_was_there", u->bucket_there, "source", s->source, "commit", s->commit,
-                  "encoding", s->encoding, "was_staged", u->staged, "bytes_to_copy",
-                  (json_int_t)u->bytes_to_copy, "service", service ? service_json(service) : json_null()),
+        json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?, s:b, s:I, s:o, s:o}", "name", u->deploy.spec.name,
+                  "bucket", u->bucket, "bucket_was_there", u->bucket_there, "source", s->source, "commit",
+                  s->commit, "encoding", s->encoding, "was_staged", u->staged, "bytes_to_copy",
+                  (json_int_t)u->bytes_to_copy, "service", service ? service_json(service) : json_null(),
+                  "question", question ? question : json_null()),
         e);
 }
 
@@ -278,6 +284,16 @@ static bool print_service(const struct target_service *s)
 
 /* --- doing --- */
 
+static bool ask_and_print(struct up *u, const struct target_service *service, struct err *e)
+{
+    json_t *question = NULL;
+    bool asks = !u->settings.cloud.no_question && service->url;
+    if (!u->settings.json)
+        return print_service(service) && (!asks || deploy_question(&u->deploy, service, &question, e));
+    bool ok = !asks || deploy_question(&u->deploy, service, &question, e);
+    return print_result(u, service, question, e) && ok;
+}
+
 static bool make(struct up *u, struct deploy_work *w, struct err *e)
 {
     struct target_service service = {0};
@@ -285,7 +301,7 @@ static bool make(struct up *u, struct deploy_work *w, struct err *e)
     s->settings.yes = true; /* replacing was asked about, too */
     return (u->bucket_there || bucket_make(s->stores, u->run.project, u->bucket, u->run.region, e)) &&
            stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) &&
-           (u->settings.json ? print_result(u, &service, e) : print_service(&service));
+           ask_and_print(u, &service, e);
 }
 
 static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
@@ -297,7 +313,7 @@ static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
     print_parts(u);
     if (u->settings.cloud.dry_run) {
         puts("nothing was sent");
-        return !u->settings.json || print_result(u, NULL, e);
+        return !u->settings.json || print_result(u, NULL, NULL, e);
     }
     snprintf(question, sizeof question, "make %s?", u->deploy.spec.name);
     return confirm(question, u->settings.cloud.yes, e) && make(u, w, e);
@@ -311,7 +327,8 @@ static bool up(struct up *u, const char *model, struct err *e)
                                       .settings = &u->settings.cloud,
                                       .instance = &u->settings.instance,
                                       .source = model,
-                                      .encoding = (enum plan_encoding)u->settings.encode};
+                                      .encoding = (enum plan_encoding)u->settings.encode,
+                                      .quiet = u->settings.json};
     u->stage.settings.encode = u->settings.encode;
     u->stage.settings.copy.workers = u->settings.workers;
     if (!read_names(u, model, e))
@@ -371,7 +388,9 @@ const struct command command_up = {
     .about =
         "What `ferry bucket create`, `ferry stage` and `ferry deploy` do, in one step: says what will be "
         "made and what it costs, asks once, makes the bucket when there is none, copies the model into a "
-        "folder of it that is named after model and encoding, and deploys it. Each part looks what is there: "
+        "folder of it that is named after model and encoding, deploys it, and asks it a first question as "
+        "`ferry "
+        "deploy` does. Each part looks what is there: "
         "after an interruption or a failure the same command goes on, and where all is there it changes "
         "nothing. When the model has a new commit, it replaces the old one. `ferry down NAME` takes the "
         "service away; bucket and model stay, and cost what they hold, unless it is told --bucket.",

@@ -247,6 +247,24 @@ bool plan_make(struct plan *p, const struct plan_model *m, const struct plan_que
     return true;
 }
 
+struct plan_serving plan_serving(const struct plan_model *m, const struct plan_question *q,
+                                 const struct plan_measured *measured)
+{
+    struct plan_question asked = *q;
+    struct plan_request request = {q->audio_seconds, PLAN_TEXT_TOKENS, q->answer_tokens};
+    struct plan_speed speed = speed_of(q->vcpu, measured);
+    struct encoded n;
+    if (asked.context == 0)
+        asked.context = m->config.text.max_positions;
+    struct plan_engine g = engine_of(&asked);
+    encoded_stored(&n, m->weights, &m->config, m->dtypes, m->census.file_bytes);
+    struct plan_memory memory = plan_memory(&m->config, &g, n.file_bytes, q->audio_seconds);
+    return (struct plan_serving){.encoding = m->census.types[0].name,
+                                 .cold = cold_start(&m->config, &n, q->kv, &request, &speed),
+                                 .answer = plan_answer(&m->config, &n, q->kv, &request, &speed),
+                                 .memory = {(double)n.file_bytes, (double)plan_memory_total(&memory)}};
+}
+
 struct span plan_month_at(const struct plan *p, const struct prices *prices, enum cost_way way,
                           double requests_per_day)
 {

@@ -109,6 +109,18 @@ bool plan_make(struct plan *p, const struct plan_model *m, const struct plan_que
                const struct plan_measured *measured, const struct prices *prices, struct arena *a,
                struct err *e);
 
+/* What is to be expected of the model as its files are, where it is served: q's region and price count for
+ * nothing, its vcpu are that machine's cores. */
+struct plan_serving {
+    const char *encoding; /* of most of its weights: "BF16", "q8_0" */
+    struct cold_start cold;
+    struct plan_answer answer;
+    struct span memory; /* bytes that the process holds: from its weights to all that it may take */
+};
+/* Of a model that Ferry's engine runs. */
+struct plan_serving plan_serving(const struct plan_model *m, const struct plan_question *q,
+                                 const struct plan_measured *measured);
+
 /* The same option kept at another number of requests: for charts. */
 struct span plan_month_at(const struct plan *p, const struct prices *prices, enum cost_way way,
                           double requests_per_day);

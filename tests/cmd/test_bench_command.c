@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,32 @@ static void limit_of_requests_holds_for_each_row(void **state)
     program_finish(&service, NULL, &outcome);
 }
 
+static bool is_what(const json_t *prediction, const char *what)
+{
+    return strcmp(json_string_value(json_object_get(prediction, "what")), what) == 0;
+}
+
+/* Of the demo model here: what one request took, and the memory, which lies within what was said. */
+static void check_predictions(json_t *list)
+{
+    char path[200];
+    json_t *one;
+    size_t i;
+    assert_int_equal(json_array_size(list), 3);
+    json_array_foreach(list, i, one)
+    {
+        static const char *const whats[] = {"first_token_seconds", "tokens_per_second", "memory_bytes"};
+        assert_true(is_what(one, whats[i]) && number(one, NULL, "measured") > 0);
+        assert_string_equal(json_string_value(json_object_get(one, "where")), "here");
+        assert_string_equal(json_string_value(json_object_get(one, "service")), "bench-demo");
+    }
+    assert_true(json_is_true(json_object_get(json_array_get(list, 2), "holds")));
+    snprintf(path, sizeof path, "%s/ferry/predictions.json", folder);
+    json_t *kept = json_load_file(path, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(kept, "predictions")), 3);
+    json_decref(kept);
+}
+
 static void cold_starts_are_cold(void **state)
 {
     program_run(*state, WORDS("deploy", "bench-demo", DEMO, "--target", "local", "--port", "0"), NULL,
@@ -111,7 +138,11 @@ static void cold_starts_are_cold(void **state)
     json_t *cold = json_array_get(rows, 1);
     check_row(cold);
     assert_true(number(cold, NULL, "requests") == 3);
+    check_predictions(json_object_get(json, "predictions"));
     json_decref(json);
+    program_run(*state, WORDS("bench", "bench-demo", "-c", "1", "-n", "2"), NULL, &outcome);
+    assert_non_null(strstr(outcome.out, "Predicted and measured"));
+    assert_null(strstr(outcome.out, "first token, cold")); /* a plan says nothing of one that is here */
     program_run(*state, WORDS("logs", "bench-demo"), NULL, &outcome);
     int stops = 0;
     for (const char *at = outcome.out; (at = strstr(at, "server stops: put to sleep")); at++)

@@ -6,6 +6,7 @@
 #include "scratch.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,6 +333,39 @@ static void what_was_measured_is_remembered(void **state)
     assert_non_null(strstr(s->last.err, "measured.json: not what `ferry plan --measure` writes; remove it"));
 }
 
+#define EARLIER                                                                                              \
+    "{\"predictions\":["                                                                                     \
+    "{\"date\":\"2026-11-20\",\"service\":\"a\",\"model\":\"hf://owner/"                                     \
+    "name\",\"where\":\"here\",\"encoding\":\"BF16\","                                                       \
+    "\"vcpu\":2,\"gib\":0,\"what\":\"tokens_per_second\",\"predicted\":[50,200],\"measured\":110},"          \
+    "{\"date\":\"2026-11-21\",\"service\":\"b\",\"model\":\"gs://b/m\",\"where\":\"cloud-run us-central1\"," \
+    "\"encoding\":\"q8_0\",\"vcpu\":8,\"gib\":16,\"what\":\"loaded_seconds\",\"predicted\":[10,10],"         \
+    "\"measured\":13}]}"
+
+/* Of the model, and of the region; each error from the middle: 110 of 100, 13 of 10. */
+static void what_came_of_earlier_plans_is_told(void **state)
+{
+    struct scratch *s = *state;
+    copy_tiny(REPO);
+    scratch_text("state/ferry/predictions.json", EARLIER);
+    scratch_ok(s, "plan", "owner/name");
+    assert_non_null(
+        strstr(s->last.out, "Earlier plans of this model or region: 1 of 1 numbers measured since"));
+    scratch_ok(s, "plan", "owner/name", "--region", "us-central1");
+    assert_non_null(strstr(s->last.out, "1 of 2 numbers measured since 2026-11-20"));
+    assert_non_null(strstr(s->last.out, "20 % off its middle"));
+    json_t *plan = plan_json(s, (const char *const[]){"plan", "owner/name", "--json", NULL});
+    json_t *list = json_object_get(plan, "predictions"), *one = json_array_get(list, 0);
+    assert_int_equal(json_array_size(list), 1);
+    assert_true(json_is_true(json_object_get(one, "holds")));
+    assert_true(fabs(json_number_value(json_object_get(one, "error_percent")) - 10) < 1e-9);
+    json_decref(plan);
+    scratch_text("state/ferry/predictions.json", "{}");
+    assert_int_equal(scratch_run(s, "plan", "owner/name"), 1);
+    assert_non_null(
+        strstr(s->last.err, "predictions.json: not what Ferry writes of its predictions; remove it"));
+}
+
 static void prices_may_be_others(void **state)
 {
     struct scratch *s = *state;
@@ -396,6 +430,7 @@ int main(int argc, char **argv)
         test(what_does_not_fit_says_what_would_help),
         test(page_loads_nothing_and_has_its_charts),
         test(what_was_measured_is_remembered),
+        test(what_came_of_earlier_plans_is_told),
         test(prices_may_be_others),
         test(japanese_locale_is_told_how_to_see_yen_in_japanese),
     };

@@ -132,7 +132,7 @@ after(async () => {
 });
 
 test("up, ask, another configuration, asleep, ask, down: by the image that was pushed", { skip, timeout: 300000 }, async (t) => {
-  await ferry("up", "tiny/Demo-Listener", "--name", name, "--region", region, "--config", config, "--yes");
+  await ferry("up", "tiny/Demo-Listener", "--name", name, "--region", region, "--config", config, "--no-question", "--yes");
   assert.equal(run.instances.length, 0, "nothing runs while nobody asks");
 
   assert.equal(await ask(), "3 1 4\n");

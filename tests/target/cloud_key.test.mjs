@@ -12,7 +12,7 @@ const region = "asia-northeast1", model = "gs://model-bkt/demo", own = "ferry-qw
 const account = "ferry-qwen@demo-proj.iam.gserviceaccount.com", mine = "mine-1@demo-proj.iam.gserviceaccount.com";
 const accessor = "roles/secretmanager.secretAccessor";
 const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
-const up = ["deploy", "qwen", model, "--region", region, "--yes"];
+const up = ["deploy", "qwen", model, "--region", region, "--yes", "--no-question"];
 const down = ["down", "qwen", "--yes"];
 let emulator, front;
 

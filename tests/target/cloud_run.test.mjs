@@ -38,7 +38,7 @@ async function ok(...args) {
 }
 
 const faults = join(root, "tests/emulator/faults/cloud-run");
-const up = ["deploy", "qwen", model, "--region", region, "--yes"];
+const up = ["deploy", "qwen", model, "--region", region, "--yes", "--no-question"];
 const down = ["down", "qwen", "--yes"];
 
 async function api(path) {

@@ -39,7 +39,7 @@ const names = async (name = bucket) => ((await api(`/storage/v1/b/${name}/o`))?.
 const bucketThere = (name = bucket) => api(`/storage/v1/b/${name}`);
 const service = (name) => api(`/v2/projects/demo-proj/locations/${region}/services/${name}`);
 const account = (name) => api(`/v1/projects/demo-proj/serviceAccounts/ferry-${name}@demo-proj.iam.gserviceaccount.com`);
-const deploy = (name, folder, ...more) => ["deploy", name, `gs://${bucket}/${folder}`, "--region", region, "--yes", ...more];
+const deploy = (name, folder, ...more) => ["deploy", name, `gs://${bucket}/${folder}`, "--region", region, "--yes", "--no-question", ...more];
 const down = ["down", "audio", "--bucket", "--yes"];
 
 async function nothingIsLeft() {
@@ -223,7 +223,7 @@ fromNothing("what cannot be is refused, and nothing is taken away", async (t) =>
 fromNothing("a model that lies in no folder is not taken for one", async () => {
   await ok("bucket", "create", bucket, "--region", region, "--project", "demo-proj");
   await stage("");
-  await ok("deploy", "audio", `gs://${bucket}`, "--region", region, "--yes");
+  await ok("deploy", "audio", `gs://${bucket}`, "--region", region, "--yes", "--no-question");
   const r = await ferry(...down);
   assert.equal(r.status, 1, r.stderr);
   assert.match(r.stderr, /lies in no folder/);

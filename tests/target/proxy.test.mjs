@@ -133,7 +133,7 @@ before(async () => {
   front.good = () => true;
   emulator = await Emulator.start({ bucket: "model-bkt", serviceUrl: front.url });
   await ok("cp", "-r", join(root, "models/demo"), "gs://model-bkt/");
-  await ok("deploy", "qwen", model, "--region", region, "--yes");
+  await ok("deploy", "qwen", model, "--region", region, "--yes", "--no-question");
   const s = start(["serve", model, "--host", "127.0.0.1", "--port", "0"]);
   while (!s.stderr.includes('"message":"ready"')) await later(10);
   server = { child: s.child, port: Number(/"port":\s*(\d+)/.exec(s.stderr)[1]) };

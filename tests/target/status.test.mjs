@@ -100,8 +100,8 @@ test("a bucket costs what lies in it, and somebody else's is not listed", async 
 });
 
 test("services, images, jobs and VMs are told with what they cost, and the sum; nothing is changed or woken", async () => {
-  await ok("deploy", "qwen", "gs://ferry-bkt/demo", "--region", region, "--min-instances", "1", "--cpus", "8", "--memory", "32Gi", "--yes");
-  await ok("deploy", "sleepy", "gs://ferry-bkt/demo", "--region", region, "--cpus", "8", "--memory", "32Gi", "--yes");
+  await ok("deploy", "qwen", "gs://ferry-bkt/demo", "--region", region, "--min-instances", "1", "--cpus", "8", "--memory", "32Gi", "--yes", "--no-question");
+  await ok("deploy", "sleepy", "gs://ferry-bkt/demo", "--region", region, "--cpus", "8", "--memory", "32Gi", "--yes", "--no-question");
   await call("POST", "/v1/projects/demo-proj/services:batchEnable", { serviceIds: ["compute.googleapis.com"] });
   await call("POST", `/v2/projects/demo-proj/locations/${region}/jobs?jobId=ferry-stage-1`, {
     labels: { "managed-by": "ferry" }, template: { taskCount: 8, template: { containers: [{ image: "i", resources: { limits: { cpu: "2", memory: "2Gi" } } }] } },

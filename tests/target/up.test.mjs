@@ -12,7 +12,7 @@ import { Emulator, token } from "../emulator/run_emulator.mjs";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", bucket = "demo-proj-models", folder = "demo-listener";
 const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
-const up = ["up", "tiny/Demo-Listener", "--region", region, "--yes"];
+const up = ["up", "tiny/Demo-Listener", "--region", region, "--no-question", "--yes"];
 let hub, front, emulator;
 
 before(async () => {
