@@ -89,6 +89,8 @@ static const struct route routes[] = {
     {"main", "GET", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_get},
     {"main", "DELETE", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_delete},
 
+    {"main", "GET", "/v1/services/{}/skus", NULL, catalog_skus},
+
     {"main", "POST", "/v2/entries:list", NULL, entries_list},
 
     {"hub", "GET", "/api/models/{}/{}", NULL, hub_revision},
