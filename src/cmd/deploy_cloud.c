@@ -1,5 +1,6 @@
 #include "cmd/deploy_cloud.h"
 
+#include "base/catalog.h"
 #include "cloud/gcloud_config.h"
 #include "cmd/confirm.h"
 #include "cmd/image_report.h"
@@ -104,7 +105,7 @@ static bool read_model(struct deploy_work *w, struct err *e)
         return false;
     return w->reading.model.runs ||
            err_set(e, ERR_UNSUPPORTED, "%s: Ferry's engine does not run it: %s", model,
-                   w->reading.why_not ? w->reading.why_not : "another architecture");
+                   w->reading.why_not ? w->reading.why_not : _("another architecture"));
 }
 
 /* --memory against what Cloud Run gives with so many vCPUs. */

@@ -1,5 +1,6 @@
 #include "target/cloud_run.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "cloud/logging.h"
 #include "cloud/policy.h"
@@ -99,9 +100,10 @@ static bool settle(struct target_run *r, const char *name, bool update, json_t *
         return ok;
     say_own_lines(r, name);
     not_usage(e);
-    return err_wrap(
-        e, update ? "the new revision of %s is not ready, requests go to the old one" : "%s is not ready",
-        name);
+    return err_wrap(e,
+                    update ? N_("the new revision of %s is not ready, requests go to the old one")
+                           : N_("%s is not ready"),
+                    name);
 }
 
 /* --- creating and changing --- */
