@@ -3,10 +3,10 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_plan,   &command_doctor, &command_up,     &command_stage, &command_pack, &command_serve,
-    &command_deploy, &command_status, &command_logs,   &command_bench, &command_down, &command_exec,
-    &command_ask,    &command_config, &command_bucket, &command_image, &command_cp,   &command_ls,
-    &command_cat,    &command_rm,     &command_help,
+    &command_plan,   &command_doctor, &command_up,     &command_stage,  &command_pack,  &command_serve,
+    &command_deploy, &command_status, &command_logs,   &command_bench,  &command_down,  &command_exec,
+    &command_ask,    &command_proxy,  &command_config, &command_bucket, &command_image, &command_cp,
+    &command_ls,     &command_cat,    &command_rm,     &command_help,
 };
 
 const struct command *command_at(size_t n)

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-extern const struct command command_serve, command_exec, command_ask, command_help;
+extern const struct command command_serve, command_exec, command_ask, command_proxy, command_help;
 extern const struct command command_plan, command_doctor, command_stage, command_pack, command_bucket,
     command_config;
 extern const struct command command_deploy, command_status, command_logs, command_down, command_image;

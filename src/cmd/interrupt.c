@@ -6,7 +6,7 @@ static volatile sig_atomic_t interrupted; /* the one thing a signal handler can 
 
 static void interrupt(int signal_number)
 {
-    interrupted = signal_number;
+    __atomic_store_n(&interrupted, signal_number, __ATOMIC_RELAXED); /* it may run on any thread */
 }
 
 static void watch(int signal_number)

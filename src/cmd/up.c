@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ARENA_BYTES = INT32_MAX };
 
@@ -24,6 +25,7 @@ struct up_settings {
     struct deploy_cloud_settings cloud;
     const char *name, *bucket, *memory;
     int encode, workers;
+    bool json;
 };
 _Static_assert(offsetof(struct up_settings, instance) == 0, "instance_group");
 
@@ -84,6 +86,10 @@ static const struct option up_options[] = {
      .type = OPTION_FLAG,
      .offset = CLOUD(dry_run),
      .help = "say what would be made and what it costs, and send nothing that changes anything"},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct up_settings, json),
+     .help = "print one JSON object at the end; what is said on the way goes to stderr"},
     {.name = "yes",
      .letter = 'y',
      .type = OPTION_FLAG,
@@ -102,6 +108,8 @@ struct up {
     struct stage stage;
     const char *bucket;
     bool bucket_there, staged;
+    uint64_t bytes_to_copy;
+    int stdout_copy; /* of --json, while words go to stderr; 0: they do not */
 };
 
 static void say(void *arg, const char *line)
@@ -191,8 +199,6 @@ static bool look_at_bucket(struct up *u, struct err *e)
     return stage_look(s, &u->staged, e);
 }
 
-/* --- telling --- */
-
 static uint64_t bytes_to_copy(const struct stage *s)
 {
     uint64_t bytes = 0;
@@ -201,6 +207,41 @@ static uint64_t bytes_to_copy(const struct stage *s)
             !(s->files[i].encoded && s->pack_certified))
             bytes += s->files[i].source.size;
     return bytes;
+}
+
+/* --- telling --- */
+
+/* Bucket, stage and deploy all say something; with --json their words and the result part here. */
+static bool divert_words(struct up *u, struct err *e)
+{
+    if (!u->settings.json)
+        return true;
+    u->stdout_copy = dup(STDOUT_FILENO);
+    return (u->stdout_copy > 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) ||
+           err_errno(e, "cannot keep stdout for the result");
+}
+
+static void restore_stdout(struct up *u)
+{
+    if (u->stdout_copy <= 0)
+        return;
+    fflush(stdout);
+    dup2(u->stdout_copy, STDOUT_FILENO);
+    close(u->stdout_copy);
+    u->stdout_copy = 0;
+}
+
+/* service NULL: of a dry run. */
+static bool print_result(struct up *u, const struct target_service *service, struct err *e)
+{
+    const struct stage *s = &u->stage;
+    restore_stdout(u);
+    return service_print_json(
+        json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?, s:b, s:I, s:o}", "name", u->deploy.spec.name, "bucket",
+                  u->bucket, "bucket_was_there", u->bucket_there, "source", s->source, "commit", s->commit,
+                  "encoding", s->encoding, "was_staged", u->staged, "bytes_to_copy",
+                  (json_int_t)u->bytes_to_copy, "service", service ? service_json(service) : json_null()),
+        e);
 }
 
 static void print_parts(const struct up *u)
@@ -214,7 +255,7 @@ static void print_parts(const struct up *u)
     if (u->staged)
         puts("staged completely");
     else
-        printf("%s to read from the hub\n", human_bytes(bytes_to_copy(s), size));
+        printf("%s to read from the hub\n", human_bytes(u->bytes_to_copy, size));
     if (s->has_manifest && !stage_same_model(s))
         printf("  replaces  %s%s%.12s in its folder\n", s->manifest.source, s->manifest.commit ? " at " : "",
                s->manifest.commit ? s->manifest.commit : "");
@@ -224,8 +265,9 @@ static bool print_service(const struct target_service *s)
 {
     char state[SERVICE_STATE];
     printf("%s: %s, %s\n", s->name, s->url, service_state(s, (int64_t)time(NULL), state));
-    printf("`ferry ask %s \"Who are you?\"` asks it; `ferry down %s` takes it away, and leaves the bucket\n",
-           s->name, s->name);
+    printf("`ferry ask %s \"Who are you?\"` asks it, `ferry proxy %s` gives OpenAI clients a port; "
+           "`ferry down %s` takes it away, and leaves the bucket\n",
+           s->name, s->name, s->name);
     return true;
 }
 
@@ -237,7 +279,8 @@ static bool make(struct up *u, struct deploy_work *w, struct err *e)
     struct stage *s = &u->stage;
     s->settings.yes = true; /* replacing was asked about, too */
     return (u->bucket_there || bucket_make(s->stores, u->run.project, u->bucket, u->run.region, e)) &&
-           stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) && print_service(&service);
+           stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) &&
+           (u->settings.json ? print_result(u, &service, e) : print_service(&service));
 }
 
 static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
@@ -245,10 +288,11 @@ static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
     char question[200];
     if (!look_at_model(u, e) || !look_at_bucket(u, e) || !deploy_cloud_plan(w, e))
         return false;
+    u->bytes_to_copy = u->staged ? 0 : bytes_to_copy(&u->stage);
     print_parts(u);
     if (u->settings.cloud.dry_run) {
         puts("nothing was sent");
-        return true;
+        return !u->settings.json || print_result(u, NULL, e);
     }
     snprintf(question, sizeof question, "make %s?", u->deploy.spec.name);
     return confirm(question, u->settings.cloud.yes, e) && make(u, w, e);
@@ -267,9 +311,10 @@ static bool up(struct up *u, const char *model, struct err *e)
     u->stage.settings.copy.workers = u->settings.workers;
     if (!read_names(u, model, e))
         return false;
-    struct deploy_work *w = deploy_cloud_open(&u->deploy, e);
+    struct deploy_work *w = divert_words(u, e) ? deploy_cloud_open(&u->deploy, e) : NULL;
     bool ok = w && agree_and_make(u, w, e);
     deploy_cloud_close(w);
+    restore_stdout(u);
     return ok;
 }
 

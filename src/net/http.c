@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum {
     CONNECT_SECONDS = 30,
@@ -38,6 +39,7 @@ struct exchange {
     struct curl_slist *headers;
     struct err refused; /* why we ended it: the body's taker, its room */
     size_t problem_size;
+    off_t file_at;   /* next byte of the body's file */
     bool head_ended; /* the empty line behind the headers was there */
     bool stopped, stalled;
     int stall_seconds;
@@ -136,7 +138,7 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *arg)
 {
     struct exchange *x = arg;
     (void)one; /* always 1 */
-    if (!succeeded(x)) {
+    if (!succeeded(x) && !x->q->on_head) {
         keep_problem(x, bytes, size);
         return size;
     }
@@ -146,17 +148,48 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *arg)
     return size;
 }
 
+/* The empty line: all headers of this answer are there. */
+static bool end_head(struct exchange *x)
+{
+    x->head_ended = true;
+    succeeded(x);
+    return x->r->status < 200 || !x->q->on_head || x->q->on_head(x->q->arg, x->r, &x->refused);
+}
+
 static size_t take_header(char *bytes, size_t one, size_t size, void *arg)
 {
     struct exchange *x = arg;
     (void)one;
+    x->moved_ns = clock_ns();
     headers_add(x->r->headers, sizeof x->r->headers, bytes, size);
     if (size >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
         x->head_ended = false;
-    else if (size <= 2) /* "\r\n" or "\n" */
-        x->head_ended = true;
-    x->moved_ns = clock_ns();
+    else if (size <= 2 && !end_head(x)) /* "\r\n" or "\n" */
+        return size + 1;
     return size;
+}
+
+/* libcurl's callbacks for a body out of a file: the next bytes of it, and where to begin again when the
+ * request goes out once more. */
+static size_t give_file(char *out, size_t one, size_t room, void *arg)
+{
+    struct exchange *x = arg;
+    (void)one;
+    ssize_t n = pread(x->q->body_file, out, room, x->file_at);
+    if (n < 0) {
+        err_errno(&x->refused, "cannot read the body to send");
+        return CURL_READFUNC_ABORT;
+    }
+    x->file_at += n;
+    return (size_t)n;
+}
+
+static int seek_file(void *arg, curl_off_t offset, int origin)
+{
+    struct exchange *x = arg;
+    (void)origin; /* always SEEK_SET */
+    x->file_at = (off_t)offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 /* libcurl's callback before a request goes out. On a kept connection that ends it sends a second one by
@@ -215,10 +248,21 @@ static bool add_header(struct exchange *x, const char *name, const char *value, 
     return true;
 }
 
+/* The n-th of the caller's own headers, NULL behind the last. */
+static const struct http_header *own_header(const struct http_request *q, int n)
+{
+    int few = 0;
+    while (few < HTTP_MAX_HEADERS && q->headers[few].name)
+        few++;
+    const struct http_header *h = n < few ? &q->headers[n] : q->more ? &q->more[n - few] : NULL;
+    return h && h->name ? h : NULL;
+}
+
 static bool has_header(const struct http_request *q, const char *name)
 {
-    for (int i = 0; i < HTTP_MAX_HEADERS && q->headers[i].name; i++) {
-        if (q->headers[i].value && strcasecmp(q->headers[i].name, name) == 0)
+    const struct http_header *h;
+    for (int i = 0; (h = own_header(q, i)); i++) {
+        if (h->value && strcasecmp(h->name, name) == 0)
             return true;
     }
     return false;
@@ -258,8 +302,9 @@ static bool add_headers(struct exchange *x, struct err *e)
         return false;
     if (!has_header(q, "Accept-Encoding") && !add_header(x, "Accept-Encoding", "identity", e))
         return false; /* compressed on the way, ranges and checksums would not fit */
-    for (int i = 0; i < HTTP_MAX_HEADERS && q->headers[i].name; i++) {
-        if (!add_header(x, q->headers[i].name, q->headers[i].value, e))
+    const struct http_header *h;
+    for (int i = 0; (h = own_header(q, i)); i++) {
+        if (!add_header(x, h->name, h->value, e))
             return false;
     }
     return add_header(x, "Content-Type", q->content_type, e) && add_header(x, "Accept", q->accept, e) &&
@@ -331,13 +376,25 @@ static void set_callbacks(struct exchange *x)
     x->api->setopt(x->curl, CURLOPT_PREREQDATA, x);
 }
 
+static void set_file(struct exchange *x)
+{
+    x->api->setopt(x->curl, CURLOPT_UPLOAD, 1L);
+    x->api->setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->q->body_size);
+    x->api->setopt(x->curl, CURLOPT_READFUNCTION, give_file);
+    x->api->setopt(x->curl, CURLOPT_READDATA, x);
+    x->api->setopt(x->curl, CURLOPT_SEEKFUNCTION, seek_file);
+    x->api->setopt(x->curl, CURLOPT_SEEKDATA, x);
+}
+
 /* A body is sent from where it lies. PUT, POST and PATCH without one say so: Content-Length: 0. */
 static void set_body(struct exchange *x)
 {
     const struct http_request *q = x->q;
     bool wants_body = q->method[0] == 'P';
 
-    if (q->body || wants_body) {
+    if (q->body_file) {
+        set_file(x);
+    } else if (q->body || wants_body) {
         x->api->setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(q->body ? q->body_size : 0));
         x->api->setopt(x->curl, CURLOPT_POSTFIELDS, q->body ? q->body : "");
     } else if (strcmp(q->method, "HEAD") == 0) {

@@ -36,6 +36,12 @@ extern const char http_library[];
  * request. */
 typedef bool (*http_data_fn)(void *arg, const char *bytes, size_t size, struct err *e);
 
+struct http_reply;
+
+/* Looks at status and headers as soon as they are there (not those of an interim answer); false with *e set
+ * ends the request. */
+typedef bool (*http_head_fn)(void *arg, const struct http_reply *r, struct err *e);
+
 enum { HTTP_MAX_HEADERS = 12 };
 
 struct http_header {
@@ -54,19 +60,23 @@ struct http_request {
     const char *accept;       /* NULL: anything */
     const void *body;         /* NULL: none; stays the caller's */
     size_t body_size;
+    int body_file;                                /* in place of body: the first body_size bytes of it */
     const char *bearer;                           /* Authorization: Bearer …; NULL: none */
     struct http_header headers[HTTP_MAX_HEADERS]; /* further ones; the first without a name ends them */
+    const struct http_header *more;               /* where those are too few, ended likewise; or NULL */
     struct http_range range;
     int connect_seconds; /* 0: 30 */
     int stall_seconds;   /* no byte in either direction for so long ends it; 0: http_patience's */
     const volatile sig_atomic_t *stop; /* when it becomes nonzero the request ends within a second */
 
     /* Where the body of a 2xx answer goes: into memory of the caller's, else to on_data, else nowhere.
-     * An answer that does not fit is ERR_LIMIT. */
+     * An answer that does not fit is ERR_LIMIT. With on_head: whatever its status, and problem stays empty.
+     */
     void *into;
     size_t into_room;
+    http_head_fn on_head;
     http_data_fn on_data;
-    void *arg; /* on_data's */
+    void *arg; /* on_head's and on_data's */
 };
 
 enum { HTTP_HEADER_BYTES = 8192 };

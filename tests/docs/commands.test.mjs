@@ -99,13 +99,13 @@ function run(command) {
   });
 }
 
-/** A service in the foreground, once it is loaded; it goes on until stop(). */
+/** A service or a port of one in the foreground, once it is there; it goes on until stop(). */
 async function serve(command) {
   const child = spawn("bash", ["-c", `exec ${command}`], { cwd: join(folder, "work"), env: environment });
   let log = "";
   const ended = new Promise((done) => child.on("close", done));
-  child.stderr.on("data", (b) => (log += b));
-  for (let i = 0; !log.includes('"message":"ready"'); i++) {
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (b) => (log += b));
+  for (let i = 0; !/"message":"ready"|until Ctrl-C/.test(log); i++) {
     assert.ok(i < 300 && child.exitCode === null, `${command}: ${log}`);
     await new Promise((done) => setTimeout(done, 50));
   }
@@ -146,7 +146,7 @@ for (const name of documents) {
       for (const block of blocks.filter((b) => ["sh", "console"].includes(b.language)))
         for (const { command, printed } of commandsOf(block)) {
           if (excuse(command)) continue;
-          if (/\bferry serve\b/.test(command)) {
+          if (/\bferry (serve|proxy)\b/.test(command)) {
             await stop?.();
             stop = await serve(command);
             continue;

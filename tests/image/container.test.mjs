@@ -1,43 +1,25 @@
 // The image running in a real container (runc): as its own user, without rights, within a memory limit; a model from a
 // folder, and one from a bucket behind TLS and DNS with nothing but what the image holds.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { createServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { Emulator } from "../emulator/run_emulator.mjs";
-import { environment, ferry, folder, missing, ok, remove, run, runBeside, skipped } from "./parts.mjs";
+import { environment, ferry, folder, missing, ok, remove, runBeside } from "./parts.mjs";
+import { Container, MiB, cannotRun, mount, tmpfs } from "./runc.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const recording = join(root, "samples/digits-en.wav");
 const name = "storage.ferry.test", nameserver = "127.0.0.153";
-const MiB = 1 << 20;
-const id = (what) => `ferry-test-${process.pid}-${what}`;
 
 const data = folder();
 after(() => remove(data));
-const skip = missing("runc", "umoci", "openssl") || (process.getuid() !== 0 && skipped("runc needs root here")) || cannotRun();
+const skip = missing("runc", "umoci", "openssl") || cannotRun(data);
 const real = { skip, timeout: 240000 };
-
-/** A container of this machine's own /bin/true, which has nothing of ours in it: why it does not run, or false. */
-function cannotRun() {
-  const bundle = join(data, "trial");
-  mkdirSync(join(bundle, "rootfs"), { recursive: true });
-  run("runc", ["spec", "--bundle", bundle]);
-  const c = JSON.parse(readFileSync(join(bundle, "config.json")));
-  c.process.terminal = false;
-  c.process.args = ["/bin/true"];
-  c.linux.resources.memory = { limit: 64 * MiB };
-  c.linux.namespaces = c.linux.namespaces.filter((n) => n.type !== "network");
-  for (const d of ["/bin", "/lib", "/lib64", "/usr"]) c.mounts.push({ destination: d, type: "bind", source: d, options: ["rbind", "ro"] });
-  writeFileSync(join(bundle, "config.json"), JSON.stringify(c));
-  const r = run("runc", ["run", "--bundle", bundle, id("trial")]);
-  return r.status === 0 ? false : skipped(`runc cannot run a container here: ${(r.stderr || `code ${r.status}`).split("\n")[0]}`);
-}
 
 let bundle, emulator, tls, dns, asked = [];
 
@@ -105,72 +87,12 @@ after(async () => {
   if (emulator) await emulator.stop();
 });
 
-const mount = (source, destination) => ({ type: "bind", source, destination, options: ["rbind", "ro"] });
-const tmpfs = { type: "tmpfs", source: "tmpfs", destination: "/tmp", options: ["nosuid", "mode=1777"] };
-
-/** A bundle's folder: the image as it says of itself, with no right left to it, this machine's network, a read-only root
- * and a limit. words follow its entry point, or stand instead of it. */
-function prepare(what, { words, instead, env = {}, mounts = [], memory }) {
-  const c = JSON.parse(readFileSync(join(bundle, "config.json")));
-  c.process.terminal = false;
-  c.process.args = instead ?? [...c.process.args, ...words];
-  c.process.env.push(...Object.entries(env).map(([k, v]) => `${k}=${v}`));
-  c.process.capabilities = {};
-  c.root = { path: join(bundle, "rootfs"), readonly: true };
-  c.mounts.push(...mounts);
-  c.linux.namespaces = c.linux.namespaces.filter((n) => n.type !== "network");
-  c.linux.resources.memory = { limit: memory, swap: memory };
-  const own = join(data, what);
-  mkdirSync(own);
-  writeFileSync(join(own, "config.json"), JSON.stringify(c));
-  return own;
-}
-
-/** A container while it runs: logs as they come. */
-class Container {
-  constructor(what, options) {
-    this.id = id(what);
-    this.log = [];
-    this.rest = "";
-    const own = prepare(what, options);
-    this.since = performance.now();
-    this.process = spawn("runc", ["run", "--bundle", own, this.id], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
-    this.process.stderr.on("data", (d) => this.take(d));
-    this.exited = new Promise((done) => this.process.on("close", (code) => done(code)));
-  }
-
-  take(bytes) {
-    const lines = (this.rest + bytes).split("\n");
-    this.rest = lines.pop();
-    for (const l of lines) this.log.push({ at: performance.now() - this.since, ...(l.startsWith("{") ? JSON.parse(l) : { text: l }) });
-  }
-
-  /** The event of the log with that message. */
-  async until(message) {
-    for (;;) {
-      const found = this.log.find((l) => l.message === message);
-      if (found) return found;
-      const ended = await Promise.race([this.exited, new Promise((later) => setTimeout(later, 5))]);
-      if (ended !== undefined) assert.fail(`ended with ${ended} before it was ${message}: ${JSON.stringify(this.log)}`);
-    }
-  }
-
-  get pid() {
-    return JSON.parse(ok("runc", ["state", this.id])).pid;
-  }
-
-  async stop() {
-    ok("runc", ["kill", this.id, "TERM"]);
-    return await this.exited;
-  }
-}
-
 const ask = async (port) =>
   runBeside(environment.FERRY, ["ask", `http://127.0.0.1:${port}`, "--audio", recording, "What is said here?"]);
 
 test("a container serves a model from a folder and answers by voice", real, async (t) => {
   const memory = 96 * MiB;
-  const c = new Container("folder", {
+  const c = new Container(bundle, "folder", {
     words: ["/model", "--host", "127.0.0.1"], env: { PORT: "0" }, mounts: [mount(join(root, "models/demo"), "/model")], memory,
   });
   const listening = await c.until("listening"), ready = await c.until("ready");
@@ -210,7 +132,7 @@ const resolver = () => mount(join(data, "resolv.conf"), "/etc/resolv.conf");
 
 test("a container serves a model from a bucket over TLS, its name asked of DNS", real, async () => {
   asked = [];
-  const c = new Container("bucket", {
+  const c = new Container(bundle, "bucket", {
     instead: ["/ferry", "exec", "gs://model-bkt/demo", "--", "/ferry", "serve", "{model}", "--host", "127.0.0.1"],
     env: { PORT: "0", ...bucket() }, mounts: [resolver(), tmpfs], memory: 128 * MiB,
   });
@@ -224,13 +146,13 @@ test("a container serves a model from a bucket over TLS, its name asked of DNS",
 
 test("certificates that count are those of the image", real, async () => {
   const words = ["/ferry", "cat", "gs://model-bkt/demo/config.json"];
-  const trusted = new Container("trusted", { instead: words, env: bucket(), mounts: [resolver()], memory: 64 * MiB });
+  const trusted = new Container(bundle, "trusted", { instead: words, env: bucket(), mounts: [resolver()], memory: 64 * MiB });
   let text = "";
   trusted.process.stdout.on("data", (d) => (text += d));
   assert.equal(await trusted.exited, 0, JSON.stringify(trusted.log));
   assert.equal(text, readFileSync(join(root, "models/demo/config.json"), "utf8"));
   const system = mount("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt");
-  const wary = new Container("wary", { instead: words, env: bucket(), mounts: [resolver(), system], memory: 64 * MiB });
+  const wary = new Container(bundle, "wary", { instead: words, env: bucket(), mounts: [resolver(), system], memory: 64 * MiB });
   assert.equal(await wary.exited, 1);
   assert.match(JSON.stringify(wary.log), /certificate/);
 });

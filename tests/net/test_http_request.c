@@ -242,6 +242,112 @@ static void large_body_is_sent_at_once_and_whole(void **state)
 }
 
 /* A server that has seen enough answers before the body is through. */
+/* Kept connections that end in the middle of a request: libcurl begins the body anew on another one. */
+static void body_out_of_a_file_is_sent_whole_each_time(void **state)
+{
+    enum { SIZE = 700001 };
+    static unsigned char body[SIZE];
+    FILE *file = tmpfile();
+    struct peer p = {.answer = DONE, .end = PEER_RESET, .kept = 1};
+    struct http_reply r;
+    struct err e = {0};
+    char url[200];
+    for (size_t i = 0; i < SIZE; i++)
+        body[i] = (unsigned char)(i * 2654435761u >> 24);
+    assert_int_equal(fwrite(body, 1, SIZE, file), SIZE);
+    assert_int_equal(fflush(file), 0);
+    struct http_request q = {.method = "POST", .body_file = fileno(file), .body_size = SIZE};
+    peer_start(&p);
+    peer_url(&p, "/", url);
+    q.url = url;
+    for (int i = 0; i < 3; i++) {
+        if (!http_send(*state, &q, &r, &e))
+            fail_msg("%s", e.text);
+        pthread_mutex_lock(&p.locked.mutex);
+        assert_int_equal(p.locked.body_size, SIZE);
+        assert_int_equal(p.locked.body_crc, crc32c(0, body, SIZE));
+        pthread_mutex_unlock(&p.locked.mutex);
+    }
+    peer_stop(&p);
+    assert_non_null(strstr(p.locked.head, "\r\nContent-Length: 700001\r\n"));
+    fclose(file);
+}
+
+static void headers_beyond_the_usual_number_are_sent(void **state)
+{
+    struct peer p = {0};
+    struct http_header more[31] = {{NULL, NULL}};
+    char names[30][8];
+    struct http_request q = {.method = "GET", .headers = {{"X-First", "1"}}, .more = more};
+    for (int i = 0; i < 30; i++) {
+        snprintf(names[i], sizeof names[i], "X-%d", i);
+        more[i] = (struct http_header){names[i], "v"};
+    }
+    send_to_peer(*state, &p, &q, "/");
+    assert_int_equal(times(p.locked.head, ": v\r\n"), 30);
+    assert_int_equal(times(p.locked.head, "X-First: 1\r\n"), 1);
+}
+
+struct seen {
+    int heads, status;
+    char type[32], body[64];
+    bool refuses;
+};
+
+static bool see_head(void *arg, const struct http_reply *r, struct err *e)
+{
+    struct seen *s = arg;
+    s->heads++;
+    s->status = r->status;
+    http_header(r, "content-type", s->type, sizeof s->type);
+    return !s->refuses || err_set(e, ERR_LIMIT, "not this one");
+}
+
+static bool see_data(void *arg, const char *bytes, size_t size, struct err *e)
+{
+    struct seen *s = arg;
+    (void)e;
+    assert_int_equal(s->heads, 1);
+    strncat(s->body, bytes, size);
+    return true;
+}
+
+static void head_comes_before_the_body_whatever_the_status(void **state)
+{
+    static const struct {
+        const char *answer;
+        int status;
+        const char *type, *body;
+        bool refuses;
+    } cases[] = {
+        {"HTTP/1.1 404 No\r\nContent-Type: text/x\r\nContent-Length: 4\r\n\r\nbody", 404, "text/x", "body",
+         false},
+        {"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "", "ok",
+         false},
+        {"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", 302, "", "", false},
+        {"HTTP/1.1 401 No\r\nContent-Type: text/x\r\nContent-Length: 4\r\n\r\nbody", 401, "text/x", "", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peer p = {.answer = cases[i].answer};
+        struct seen s = {.refuses = cases[i].refuses};
+        struct http_request q = {.method = "GET", .on_head = see_head, .on_data = see_data, .arg = &s};
+        struct http_reply r;
+        struct err e = {0};
+        char url[200];
+        peer_start(&p);
+        peer_url(&p, "/", url);
+        q.url = url;
+        assert_int_equal(http_send(*state, &q, &r, &e), !cases[i].refuses);
+        peer_stop(&p);
+        assert_int_equal(e.kind, cases[i].refuses ? ERR_LIMIT : ERR_NONE);
+        assert_int_equal(s.heads, 1);
+        assert_int_equal(s.status, cases[i].status);
+        assert_string_equal(s.type, cases[i].type);
+        assert_string_equal(s.body, cases[i].body);
+        assert_string_equal(r.problem, "");
+    }
+}
+
 static void refusal_in_the_middle_of_a_body_is_an_answer_or_a_break(void **state)
 {
     enum { SIZE = 20000000 };
@@ -312,6 +418,9 @@ int main(void)
         cmocka_unit_test(head_brings_headers_and_no_body),
         cmocka_unit_test(body_of_nothing_says_so),
         cmocka_unit_test(large_body_is_sent_at_once_and_whole),
+        cmocka_unit_test(body_out_of_a_file_is_sent_whole_each_time),
+        cmocka_unit_test(headers_beyond_the_usual_number_are_sent),
+        cmocka_unit_test(head_comes_before_the_body_whatever_the_status),
         cmocka_unit_test(refusal_in_the_middle_of_a_body_is_an_answer_or_a_break),
         cmocka_unit_test(proxy_of_the_environment_is_asked),
     };

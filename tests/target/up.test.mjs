@@ -113,6 +113,28 @@ fromNothing("what an encoding makes lies in a folder of its own, under the name 
   await nothingChanged();
 });
 
+fromNothing("with --json stdout is one object, and the words are on stderr", async () => {
+  const dry = await ok(...up, "--json", "--dry-run"), planned = JSON.parse(dry.stdout);
+  assert.equal(planned.service, null);
+  assert.equal(planned.was_staged, false);
+  assert.ok(planned.bytes_to_copy > 3e6, dry.stdout);
+  assert.match(dry.stderr, /a month at[\s\S]*to be made[\s\S]*nothing was sent/);
+  await nothingChanged();
+
+  const first = await ok(...up, "--json"), made = JSON.parse(first.stdout);
+  assert.deepEqual([made.name, made.bucket, made.bucket_was_there, made.encoding], [folder, bucket, false, null]);
+  assert.match(made.source, /tiny\/Demo-Listener$/);
+  assert.match(made.commit, /^[0-9a-f]{40}$/);
+  assert.deepEqual([made.service.name, made.service.state, made.service.model], [folder, "ready", `gs://${bucket}/${folder}`]);
+  assert.match(first.stderr, /a month at/);
+  const again = JSON.parse((await ok(...up, "--json")).stdout);
+  assert.deepEqual([again.bucket_was_there, again.was_staged, again.bytes_to_copy], [true, true, 0]);
+  assert.deepEqual(again.service.url, made.service.url);
+
+  const r = await ferry(...up.slice(0, -1), "--json", "--name", "other");
+  assert.deepEqual([r.status, r.stdout], [4, ""]);
+});
+
 fromNothing("killed while it stages, the same command goes on and sends nothing twice", async () => {
   await emulator.faults({ about: "time for a kill", faults: [{ method: "GET", host: "cdn", path: "*", times: 0, do: { bytes_per_second: 200000 } }] });
   const run = start(up);
