@@ -163,13 +163,14 @@ static bool remove_member(json_t *policy, const char *role, const char *member)
 
 typedef bool (*change_fn)(json_t *policy, const char *role, const char *member);
 
-/* What a rehearsal has not really made has no policy yet; and a service none where Cloud Run is not enabled
- * yet. */
+/* What a rehearsal has not really made has no policy yet; and a service or secret none where its API is not
+ * enabled yet. */
 static json_t *policy_to_change(struct cloud *c, const struct policy_place *p, struct err *e)
 {
     struct err problem = {0};
     json_t *policy = read_policy(c, p, &problem);
-    bool none = problem.kind == ERR_NOT_FOUND || (problem.kind == ERR_AUTH && p->kind == POLICY_SERVICE);
+    bool late = p->kind == POLICY_SERVICE || p->kind == POLICY_SECRET;
+    bool none = problem.kind == ERR_NOT_FOUND || (problem.kind == ERR_AUTH && late);
     if (!policy && none && cloud_rehearses(c))
         return json_object();
     if (!policy && e)

@@ -55,6 +55,18 @@ bool secret_delete(struct cloud *c, const char *project, const char *name, struc
     return done(named(rest_delete(c, &q, e), name, e));
 }
 
+bool secret_each(struct cloud *c, const char *project, const char *label, secret_fn fn, void *arg,
+                 struct err *e)
+{
+    char filter[200];
+    snprintf(filter, sizeof filter, "labels.%s", label);
+    struct rest q = {.api = API,
+                     .method = "GET",
+                     .path = "/v1/projects/{}/secrets?pageSize=100&filter={}",
+                     .names = {project, filter}};
+    return rest_each(c, &q, "secrets", fn, arg, e) || err_wrap(e, "secrets of %s", project);
+}
+
 bool secret_add(struct cloud *c, const char *project, const char *name, const char *text, struct err *e)
 {
     unsigned char encoded[SECRET_BYTES / 3 * 4 + 8];
@@ -62,7 +74,8 @@ bool secret_add(struct cloud *c, const char *project, const char *name, const ch
     if (size == 0 || size >= SECRET_BYTES)
         return err_set(e, ERR_LIMIT, "secret %s: %zu bytes, expected 1 to %d", name, size, SECRET_BYTES - 1);
     EVP_EncodeBlock(encoded, (const unsigned char *)text, (int)size);
-    json_t *body = json_pack("{s:{s:s}}", "payload", "data", (char *)encoded);
+    const char *told = cloud_rehearses(c) ? "(not shown)" : (const char *)encoded;
+    json_t *body = json_pack("{s:{s:s}}", "payload", "data", told);
     explicit_bzero(encoded, sizeof encoded);
     struct rest q = {.api = API,
                      .method = "POST",
@@ -72,6 +85,19 @@ bool secret_add(struct cloud *c, const char *project, const char *name, const ch
     bool ok = body ? done(named(rest_call(c, &q, e), name, e)) : err_set(e, ERR_MEMORY, "no memory");
     json_decref(body);
     return ok;
+}
+
+bool secret_enabled(struct cloud *c, const char *project, const char *name, const char *version,
+                    bool *enabled, struct err *e)
+{
+    struct rest q = {.api = API,
+                     .method = "GET",
+                     .path = "/v1/projects/{}/secrets/{}/versions/{}",
+                     .names = {project, name, version}};
+    json_t *answer = named(rest_call(c, &q, e), name, e);
+    const char *state = json_string_value(json_object_get(answer, "state"));
+    *enabled = state && strcmp(state, "ENABLED") == 0;
+    return done(answer);
 }
 
 static bool decode(const json_t *answer, char out[SECRET_BYTES])

@@ -68,7 +68,19 @@ static const struct option cloud_rows[] = {
     {.name = "public",
      .type = OPTION_FLAG,
      .offset = CLOUD(is_public),
-     .help = "anyone may call it, at your expense; else who has run.invoker on it"},
+     .help = "anyone who has the API key may call it, which is made and shown once; else who has run.invoker "
+             "on it"},
+    {.name = "no-key",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_key),
+     .help = "with --public: without a key, so that anyone may call it, at your expense"},
+    {.name = "gpu",
+     .type = OPTION_TEXT,
+     .argument = "TYPE",
+     .offset = CLOUD(gpu),
+     .help =
+         "nvidia-l4 or nvidia-rtx-pro-6000: refused, since Ferry's engine computes on CPUs, with where there "
+         "is one, what it costs and what would use it"},
     {.name = "no-traffic",
      .type = OPTION_FLAG,
      .offset = CLOUD(no_traffic),
@@ -437,8 +449,13 @@ const struct command command_deploy = {
         "one, and "
         "its own log lines are shown. Each step looks what is there, so the same command goes on where one "
         "was "
-        "interrupted. Callers need run.invoker on it; `ferry ask NAME` shows who you are. --rollback and "
-        "--no-traffic are for its revisions.\n"
+        "interrupted. Callers need run.invoker on it; `ferry ask NAME` shows who you are. With --public they "
+        "need "
+        "an API key in place of that: it is made, kept in Secret Manager (ferry-NAME-key) and shown once; "
+        "`ferry "
+        "ask NAME` fetches it where you may read it. --key-secret names a secret of yours, --service-account "
+        "an "
+        "account of yours, whose rights are not changed. --rollback and --no-traffic are for its revisions.\n"
         "\n"
         "At the target local, a small process in the background holds the port. It starts `ferry serve` with "
         "the first request, which waits for it, and stops it after --idle minutes without one: what a "

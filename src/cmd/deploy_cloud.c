@@ -3,6 +3,8 @@
 #include "base/catalog.h"
 #include "cloud/gcloud_config.h"
 #include "cmd/confirm.h"
+#include "cmd/deploy_gpu.h"
+#include "cmd/deploy_key.h"
 #include "cmd/image_report.h"
 #include "cmd/live_prices.h"
 #include "cmd/plan_format.h"
@@ -29,6 +31,7 @@ struct deploy_work {
     struct price_news news;
     struct plan plan;
     struct cloud_run_options options;
+    struct deploy_key key; /* when one was made */
 };
 
 /* --- what is sent, told --- */
@@ -177,9 +180,10 @@ static bool fill_options(struct deploy_work *w, struct err *e)
         .is_public = s->is_public,
         .no_traffic = s->no_traffic,
         .on_blob = tell_blob,
-        .on_push_request = tell_push};
+        .on_push_request = tell_push,
+        .service_account = w->d->instance->service_account};
     w->d->spec.cloud_run = &w->options;
-    return true;
+    return deploy_key_settle(w->d, &w->key, &w->options, w->d->run->arena, e);
 }
 
 /* --- what it costs --- */
@@ -196,6 +200,14 @@ static void print_prices(const struct deploy_work *w, FILE *out)
     putc('\n', out);
 }
 
+static const char *callers(const struct cloud_run_options *o)
+{
+    bool key = o->key.make || o->key.secret;
+    if (o->is_public)
+        return key ? "who has the API key" : "anyone";
+    return key ? "who has run.invoker on it, and the API key" : "who has run.invoker on it";
+}
+
 static void print_plan(struct deploy_work *w, struct report *report)
 {
     const struct deploy_cloud *d = w->d;
@@ -206,8 +218,7 @@ static void print_plan(struct deploy_work *w, struct report *report)
             w->plan.question.region->place, d->run->region, d->run->project);
     fprintf(out, "  instance  %d vCPU, %d GiB of which %s are used; %d to %d of them; callers: %s\n",
             w->options.vcpu, w->options.memory_gib, say_gib(report, o->memory_bytes),
-            w->options.min_instances, w->options.max_instances,
-            w->options.is_public ? "anyone" : "who has run.invoker on it");
+            w->options.min_instances, w->options.max_instances, callers(&w->options));
     fprintf(out, "  first token from nothing  %s, then %s tokens/s\n",
             say_seconds_span(report, o->cold.first_token),
             say_number_span(report, span_divides(1, o->answer.token)));
@@ -260,14 +271,20 @@ static bool check(const struct deploy_cloud *d, struct err *e)
             "%s: a service on Cloud Run loads its model from a bucket, gs://BUCKET/PREFIX; `ferry stage` "
             "puts it there",
             d->spec.model);
-    if (d->instance->image || d->instance->service_account || d->instance->key_secret)
+    if (d->instance->image)
+        return err_set(
+            e, ERR_USAGE,
+            "--image is for --target knative: on Cloud Run the image is made of the ferry that runs; for "
+            "one of yours, gcloud run deploy --image");
+    if (d->instance->service_account && !strchr(d->instance->service_account, '@'))
         return err_set(e, ERR_USAGE,
-                       "--image, --service-account and --key-secret are for --target knative: Ferry makes "
-                       "image and account itself");
+                       "--service-account \"%.100s\": expected its address, such as "
+                       "name@PROJECT.iam.gserviceaccount.com",
+                       d->instance->service_account);
     if (s->api_key || s->api_key_file)
         return err_set(e, ERR_USAGE,
-                       "an API key (FERRY_API_KEY, --api-key-file) is for --target local; on Cloud Run "
-                       "callers are those who have run.invoker, or with --public all");
+                       "an API key (FERRY_API_KEY, --api-key-file) is for --target local; on Cloud Run it "
+                       "lies in Secret Manager: --public makes one, --key-secret names yours");
     return !s->config || strncmp(s->config, "gs://", 5) == 0 ||
            err_set(e, ERR_USAGE,
                    "--config %s: a service on Cloud Run reads its configuration from a bucket, gs://…",
@@ -283,14 +300,22 @@ bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struc
     bool ok = target_cloud_run.apply(d->run, &d->spec, out, e);
     if (ok && d->settings->dry_run)
         puts("nothing was sent");
+    deploy_key_show(&w->key, d->spec.name, out->url, d->quiet ? stderr : stdout);
     return ok;
+}
+
+static bool check_gpu(const struct deploy_work *w, struct err *e)
+{
+    const char *gpu = w->d->settings->gpu;
+    return !gpu || deploy_gpu_refuse(gpu, region_find(w->d->run->region), w->prices, e);
 }
 
 bool deploy_cloud_plan(struct deploy_work *w, struct err *e)
 {
     struct price_question q = {w->d->run->region, getenv("FERRY_PRICES"), prices_yen_wanted()};
     w->prices = prices_read(&q, &w->news, w->d->run->arena, e);
-    return w->prices && read_model(w, e) && make_plan(w, e) && fill_options(w, e) && tell_cost(w, e);
+    return w->prices && check_gpu(w, e) && read_model(w, e) && make_plan(w, e) && fill_options(w, e) &&
+           tell_cost(w, e);
 }
 
 struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e)

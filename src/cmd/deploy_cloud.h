@@ -9,7 +9,8 @@
 #include "target/cloud_run.h"
 
 struct deploy_cloud_settings {
-    bool is_public, no_traffic, rollback, dry_run, yes;
+    const char *gpu;
+    bool is_public, no_key, no_traffic, rollback, dry_run, yes;
 };
 
 struct deploy_cloud {

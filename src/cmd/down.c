@@ -93,8 +93,8 @@ const struct command command_down = {
     .summary = "take a service away",
     .about =
         "Ends a service and removes all that `ferry deploy` has made for it, and returns when it is gone. "
-        "On Cloud Run these are the service, its service account with its rights on buckets, and the "
-        "repository of "
+        "On Cloud Run these are the service, its service account with its rights on buckets, the "
+        "secret with its key if `ferry deploy` made it, and the repository of "
         "images once no service in the region is left; one that was interrupted goes on. "
         "Running answers get 8 seconds to finish. The model and the live configuration stay where they "
         "are.",

@@ -1,6 +1,7 @@
 #include "cmd/google.h"
 
 #include "cloud/identity.h"
+#include "cloud/secret.h"
 
 #include <string.h>
 
@@ -60,4 +61,30 @@ bool google_identity(const struct target_service *s, char out[GOOGLE_IDENTITY_BY
     identity_free(i);
     stores_free(stores);
     return ok || err_wrap(e, "%s is for callers that Google knows", s->name);
+}
+
+static bool read_key(const struct target_service *s, struct arena *a, const char **key, struct err *e)
+{
+    char *text = arena_alloc(a, SECRET_BYTES, 1);
+    struct stores *stores = text ? stores_new(0, e) : NULL;
+    if (!text)
+        return err_set(e, ERR_MEMORY, "no memory");
+    *key = text;
+    bool ok = stores && secret_access(stores_cloud(stores), s->key_secret.project, s->key_secret.secret,
+                                      s->key_secret.version, text, e);
+    text[strcspn(text, "\r\n")] = 0;
+    stores_free(stores);
+    return ok;
+}
+
+bool google_key(const struct target_service *s, struct arena *a, const char **key, struct err *e)
+{
+    if (!s->key_secret.secret || read_key(s, a, key, e))
+        return true;
+    if (e->kind == ERR_AUTH)
+        err_wrap(e, "%s asks for an API key that you may not read: set FERRY_API_KEY, or let it be read",
+                 s->name);
+    else
+        err_wrap(e, "the API key of %s", s->name);
+    return false;
 }

@@ -31,4 +31,8 @@ void google_close(struct google *g);
 enum { GOOGLE_IDENTITY_BYTES = 4096 };
 bool google_identity(const struct target_service *s, char out[GOOGLE_IDENTITY_BYTES], struct err *e);
 
+/* The API key of a service that has one in Secret Manager, in the arena; *key stays as it is for others.
+ * False with *e set: ERR_AUTH, the caller may not read it. */
+bool google_key(const struct target_service *s, struct arena *a, const char **key, struct err *e);
+
 #endif

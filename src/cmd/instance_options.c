@@ -41,7 +41,8 @@ static const struct option rows[] = {
      .type = OPTION_TEXT,
      .argument = "ACCOUNT",
      .offset = offsetof(struct instance_settings, service_account),
-     .help = "whom the service is, to the bucket; the platform's default account unless told"},
+     .help = "whom the service is, to the bucket; unless told one that is made for it, on a cluster the "
+             "default one"},
     {.name = "key-secret",
      .type = OPTION_TEXT,
      .argument = "NAME[:KEY]",

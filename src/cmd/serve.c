@@ -90,7 +90,13 @@ static const char *api_key(const struct service_settings *s, struct arena *a, st
         return NULL;
     if (s->api_key_file)
         return api_key_read(s->api_key_file, a, e);
-    return s->api_key ? s->api_key : "";
+    if (!s->api_key || !*s->api_key)
+        return "";
+    size_t size = strcspn(s->api_key, "\r\n"); /* a secret is often stored with the end of its line */
+    if (size)
+        return arena_strndup(a, s->api_key, size);
+    err_set(e, ERR_USAGE, "FERRY_API_KEY: its first line is empty, expected the key");
+    return NULL;
 }
 
 /* Tells people at a terminal; the log tells machines. */

@@ -76,5 +76,9 @@ bool service_key(const struct target_service *s, const char *given, struct arena
                  struct err *e)
 {
     *key = given;
-    return given || !s->api_key_file || (*key = api_key_read(s->api_key_file, a, e));
+    if (given)
+        return true;
+    if (s->api_key_file)
+        return (*key = api_key_read(s->api_key_file, a, e)) != NULL;
+    return google_key(s, a, key, e);
 }

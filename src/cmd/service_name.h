@@ -20,8 +20,8 @@ const struct target *service_target(struct target_run *r, const char *name, cons
 /* The target of that name. NULL with *e (ERR_USAGE) listing those there are. */
 const struct target *service_target_named(const char *name, struct err *e);
 
-/* The key it asks of clients: given (FERRY_API_KEY), else the first line of its file, else NULL for none. In
- * the arena. False with *e set. */
+/* The key it asks of clients: given (FERRY_API_KEY), else the first line of its file, else what its secret of
+ * Secret Manager holds, else NULL for none. In the arena. False with *e set. */
 bool service_key(const struct target_service *s, const char *given, struct arena *a, const char **key,
                  struct err *e);
 

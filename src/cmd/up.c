@@ -81,7 +81,12 @@ static const struct option up_options[] = {
     {.name = "public",
      .type = OPTION_FLAG,
      .offset = CLOUD(is_public),
-     .help = "anyone may call it, at your expense; else who has run.invoker on it"},
+     .help = "anyone who has the API key may call it, which is made and shown once; else who has run.invoker "
+             "on it"},
+    {.name = "no-key",
+     .type = OPTION_FLAG,
+     .offset = CLOUD(no_key),
+     .help = "with --public: without a key, so that anyone may call it, at your expense"},
     {.name = "dry-run",
      .type = OPTION_FLAG,
      .offset = CLOUD(dry_run),

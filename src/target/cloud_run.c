@@ -7,6 +7,7 @@
 #include "cloud/run.h"
 #include "target/cloud_run/around.h"
 #include "target/cloud_run/body.h"
+#include "target/cloud_run/key.h"
 #include "target/cloud_run/look.h"
 
 #include <stdio.h>
@@ -189,14 +190,29 @@ static bool set_callers(struct target_run *r, const struct target_spec *s, struc
                                    : policy_revoke(r->cloud, &p, INVOKER, "allUsers", NULL, e);
 }
 
+static bool find_account(struct target_run *r, const struct target_spec *s, const char **email, struct err *e)
+{
+    char *made;
+    *email = s->cloud_run->service_account;
+    if (*email)
+        return around_given_account(r, s, s->cloud_run->key.secret, e);
+    bool ok = around_account(r, s, &made, e);
+    *email = made;
+    return ok;
+}
+
 static bool apply(struct target_run *r, const struct target_spec *s, struct target_service *out,
                   struct err *e)
 {
-    char *email, *image;
-    if (!around_enable_apis(r, e) || !around_account(r, s, &email, e) || !around_repository(r, e) ||
-        !(image = around_image(r, s->cloud_run, e)))
+    const struct cloud_run_options *o = s->cloud_run;
+    const char *email;
+    char *image;
+    struct body_key key;
+    if (!around_enable_apis(r, o->key.secret || o->key.make, e) || !key_check(r, o, e) ||
+        !find_account(r, s, &email, e) || !key_make(r, s, email, &key, e) || !around_repository(r, e) ||
+        !(image = around_image(r, o, e)))
         return not_usage(e);
-    json_t *body = body_make(s, image, email);
+    json_t *body = body_make(s, image, email, &key);
     bool ok = body ? put_service(r, s, body, e) : err_set(e, ERR_MEMORY, "no memory for the service");
     json_decref(body);
     ok = ok && set_callers(r, s, e);
@@ -308,8 +324,8 @@ static bool destroy(struct target_run *r, const char *name, struct err *e)
     if (!look_at(r, name, &s, e))
         return false;
     around_say(r, "removing the service %s in %s", name, s.region);
-    return remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
-           around_account_remove(r, name, e);
+    return key_let_go(r, &s, e) && remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
+           key_remove(r, name, e) && around_account_remove(r, name, e);
 }
 
 const struct target target_cloud_run = {

@@ -2,7 +2,8 @@
  *
  *   service account   ferry-NAME@PROJECT…, which may read the buckets of the model and of the live
  *                     configuration, and nothing else; its description says which, so that a deploy or a down
- *                     that was killed is found and goes on
+ *                     that was killed is found and goes on. Or one of the user's, of which nothing is changed
+ *   secret            ferry-NAME-key of Secret Manager, with the API key, where one is to be made
  *   repository        "ferry" of Artifact Registry in the region, shared by all services there; the last one
  *                     that goes takes it along
  *   service           NAME, labelled managed-by=ferry
@@ -29,6 +30,14 @@ struct cloud_run_options {
         const char *path; /* "/readyz" */
         int initial_delay_seconds, period_seconds, failure_threshold, timeout_seconds;
     } probe;
+    const char *service_account; /* the user's; NULL: one is made */
+    struct {
+        const char *secret, *version; /* the user's, that holds the API key that callers send; NULL: none */
+        bool make;                    /* in place of that: one of our own */
+    } key;
+    /* A key was made, and is stored; it is nowhere else, and gone when this returns. May be NULL. */
+    void (*on_key)(void *key_arg, const char *secret, const char *key);
+    void *key_arg;
     bool is_public;      /* anyone may call it; else who has run.invoker on it */
     bool no_traffic;     /* the new revision gets no requests yet */
     const char *program; /* the ferry that goes into the image; NULL: the one that runs */

@@ -51,6 +51,9 @@ struct target_service {
     const char *problem; /* why it is not well, or why the last start or update failed */
     const char *config;  /* the URI of its live configuration */
     const char *api_key_file;
+    struct {
+        const char *project, *secret, *version;
+    } key_secret;          /* of Secret Manager, which its API key comes from; secret NULL: none is known */
     const char *region;    /* where it runs; NULL: here */
     bool wants_identity;   /* callers show an ID token for its URL (cloud/identity.h) */
     int vcpu;              /* with memory_limit_bytes: of an instance */

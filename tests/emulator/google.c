@@ -283,6 +283,12 @@ void policy_answer(struct exchange *x, const char *key)
     world_unlock(w);
 }
 
+/* Bytes, which JSON has in base64: sixteen of its letters are such. */
+static char *policy_etag(struct exchange *x)
+{
+    return arena_printf(x->arena, "%016llx", (unsigned long long)world_generation_locked(x->service->world));
+}
+
 /* The etag that a change must bring: of a policy that nobody has set yet, the one that it is told with. */
 void policy_change(struct exchange *x, const char *key, const json_t *policy)
 {
@@ -295,7 +301,7 @@ void policy_change(struct exchange *x, const char *key, const json_t *policy)
                     "There were concurrent policy changes. Please retry the whole read-modify-write with "
                     "exponential backoff.");
     } else {
-        json_t *stored = json_pack("{s:i,s:s,s:O?}", "version", 1, "etag", new_etag(x), "bindings",
+        json_t *stored = json_pack("{s:i,s:s,s:O?}", "version", 1, "etag", policy_etag(x), "bindings",
                                    json_object_get(policy, "bindings"));
         doc_put_locked(w, policy_key(x, key), stored);
         answer_json(x, 200, json_deep_copy(stored));

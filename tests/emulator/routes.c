@@ -1,6 +1,7 @@
 #include "endpoints.h"
 #include "jobs.h"
 #include "run.h"
+#include "secrets.h"
 #include "storage.h"
 
 #include <string.h>
@@ -90,6 +91,15 @@ static const struct route routes[] = {
     {"main", "DELETE", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_delete},
 
     {"main", "GET", "/v1/services/{}/skus", NULL, catalog_skus},
+    {"main", "POST", "/v1/projects/{}/secrets", begin_secrets, secrets_create},
+    {"main", "GET", "/v1/projects/{}/secrets", begin_secrets, secrets_list},
+    {"main", "GET", "/v1/projects/{}/secrets/{}:getIamPolicy", begin_secrets, secrets_policy_get},
+    {"main", "POST", "/v1/projects/{}/secrets/{}:setIamPolicy", begin_secrets, secrets_policy_set},
+    {"main", "POST", "/v1/projects/{}/secrets/{}:addVersion", begin_secrets, secrets_add_version},
+    {"main", "GET", "/v1/projects/{}/secrets/{}", begin_secrets, secrets_get},
+    {"main", "DELETE", "/v1/projects/{}/secrets/{}", begin_secrets, secrets_delete},
+    {"main", "GET", "/v1/projects/{}/secrets/{}/versions/{}:access", begin_secrets, secret_versions_access},
+    {"main", "GET", "/v1/projects/{}/secrets/{}/versions/{}", begin_secrets, secret_versions_get},
 
     {"main", "POST", "/v2/entries:list", NULL, entries_list},
 

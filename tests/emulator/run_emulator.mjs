@@ -89,7 +89,7 @@ export class Emulator {
 
   /** What points ferry here, and nowhere else. */
   get env() {
-    const apis = ["RUN", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE",
+    const apis = ["RUN", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE", "SECRETMANAGER",
       "CLOUDBILLING"];
     return {
       ...Object.fromEntries(apis.map((name) => [`FERRY_ENDPOINT_${name}`, this.url])), HF_ENDPOINT: this.url,

@@ -1,6 +1,7 @@
 /* run_limits.c: what Cloud Run takes and what it refuses (its documentation, as of 2026-10; texts as people
  * have quoted them in public). */
 #include "run.h"
+#include "secrets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,10 +216,27 @@ static bool image_is_there_locked(struct exchange *x, const char *image)
     return doc_find_locked(x->service->world, arena_printf(x->arena, "manifest/%s@%s", name, which)) != NULL;
 }
 
+static const char *env_failure_locked(struct exchange *x, const json_t *template, const json_t *env)
+{
+    const char *account = text_at(template, "serviceAccount"), *problem;
+    json_t *one;
+    size_t i;
+    json_array_foreach(env, i, one)
+    {
+        const json_t *selector = json_object_get(json_object_get(one, "valueSource"), "secretKeyRef");
+        if (selector && (problem = secret_problem_locked(x, selector, account)))
+            return problem;
+    }
+    return NULL;
+}
+
 json_t *template_failure_locked(struct exchange *x, const json_t *template, const char *revision)
 {
     const json_t *container = json_array_get(json_object_get(template, "containers"), 0);
     const char *image = text_at(container, "image");
+    const char *problem = env_failure_locked(x, template, json_object_get(container, "env"));
+    if (problem)
+        return failure(x, revision, problem);
     if (image_is_there_locked(x, image))
         return NULL;
     return failure(x, revision, arena_printf(x->arena, "Image '%s' not found.", image));

@@ -143,10 +143,10 @@ test("the same again changes nothing, and another value only its part", async ()
   const again = await ok(...up);
   assert.match(again.stderr, /qwen is like that already/);
   assert.deepEqual((await changes()).map((l) => `${l.method} ${l.path}`), []);
-  await ok(...up, "--public");
+  await ok(...up, "--public", "--no-key");
   assert.deepEqual((await changes()).map((l) => l.call), ["run.projects.locations.services.setIamPolicy"]);
   await emulator.clearLog();
-  await ok(...up, "--min-instances", "1", "--public");
+  await ok(...up, "--min-instances", "1", "--public", "--no-key");
   const [patch, ...rest] = await changes();
   assert.equal(rest.length, 0);
   assert.match(patch.path, /updateMask=template$/);

@@ -96,6 +96,8 @@ static const struct advice {
     {403, "serviceusage.services.enable",
      N_("grant roles/serviceusage.serviceUsageAdmin on the project to who asks, or let an owner enable the "
         "API")},
+    {403, "secretmanager.versions.access",
+     N_("grant roles/secretmanager.secretAccessor on the secret to who asks")},
     {403, "secretmanager.", N_("grant roles/secretmanager.admin on the project to who asks")},
     {403, "logging.logEntries.list", N_("grant roles/logging.viewer on the project to who asks")},
     {403, "compute.", N_("grant roles/compute.instanceAdmin.v1 on the project to who asks")},

@@ -4,7 +4,6 @@
 #include "base/stop.h"
 #include "cloud/artifact.h"
 #include "cloud/iam.h"
-#include "cloud/policy.h"
 #include "cloud/serviceusage.h"
 
 #include <stdarg.h>
@@ -35,17 +34,18 @@ static struct wait patience(struct target_run *r)
 
 /* --- APIs --- */
 
-bool around_enable_apis(struct target_run *r, struct err *e)
+bool around_enable_apis(struct target_run *r, bool with_secrets, struct err *e)
 {
     static const char *const apis[] = {"run.googleapis.com", "artifactregistry.googleapis.com",
-                                       "iam.googleapis.com", "logging.googleapis.com"};
+                                       "iam.googleapis.com", "logging.googleapis.com",
+                                       "secretmanager.googleapis.com" /* last */};
     enum { COUNT = sizeof apis / sizeof *apis };
     const char *missing[COUNT];
     bool enabled[COUNT];
-    int n = 0;
-    if (!api_enabled(r->cloud, r->project, apis, COUNT, enabled, e))
+    int n = 0, count = with_secrets ? COUNT : COUNT - 1;
+    if (!api_enabled(r->cloud, r->project, apis, count, enabled, e))
         return false;
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < count; i++)
         if (!enabled[i])
             missing[n++] = apis[i];
     if (n == 0)
@@ -133,7 +133,7 @@ static bool make_account(struct target_run *r, const struct target_spec *s, cons
     return made || problem.kind == ERR_BUSY; /* there: another deploy has made it */
 }
 
-static bool nap(struct target_run *r, struct err *e)
+bool around_nap(struct target_run *r, struct err *e)
 {
     if (stop_wanted(r->stop))
         return err_set(e, ERR_CANCELLED, "interrupted");
@@ -142,23 +142,31 @@ static bool nap(struct target_run *r, struct err *e)
 }
 
 /* A new account is not known everywhere at once. */
-static bool grant(struct target_run *r, const char *bucket, const char *member, struct err *e)
+bool around_grant(struct target_run *r, const struct policy_place *p, const char *role, const char *email,
+                  bool *changed, struct err *e)
 {
-    struct policy_place p = {.kind = POLICY_BUCKET, .names = {bucket}};
     struct err problem = {0};
+    const char *member = arena_printf(r->arena, "serviceAccount:%s", email);
     for (int i = 0; i < NEW_ACCOUNT_TRIES; i++) {
-        bool changed = false;
         problem = (struct err){0};
-        if (policy_grant(r->cloud, &p, READER, member, &changed, &problem)) {
-            if (changed)
-                around_say(r, "it may read gs://%s", bucket);
+        if (policy_grant(r->cloud, p, role, member, changed, &problem))
             return true;
-        }
-        if (problem.kind != ERR_USAGE || !strstr(problem.text, "does not exist") || !nap(r, &problem))
+        if (problem.kind != ERR_USAGE || !strstr(problem.text, "does not exist") || !around_nap(r, &problem))
             break;
     }
     *e = problem;
     return false;
+}
+
+static bool grant(struct target_run *r, const char *bucket, const char *email, struct err *e)
+{
+    struct policy_place p = {.kind = POLICY_BUCKET, .names = {bucket}};
+    bool changed = false;
+    if (!around_grant(r, &p, READER, email, &changed, e))
+        return false;
+    if (changed)
+        around_say(r, "it may read gs://%s", bucket);
+    return true;
 }
 
 /* The next word of *list, in the arena; NULL: no more. */
@@ -177,11 +185,86 @@ bool around_account(struct target_run *r, const struct target_spec *s, char **em
     *email = around_account_email(r, s->name, e);
     if (!*email || !buckets || !make_account(r, s, *email, buckets, e))
         return false;
-    const char *member = arena_printf(r->arena, "serviceAccount:%s", *email);
     while ((bucket = next_bucket(r->arena, &buckets)))
-        if (!grant(r, bucket, member, e))
+        if (!grant(r, bucket, *email, e))
             return false;
     return true;
+}
+
+/* --- an account of the user's --- */
+
+/* Rights may come from a folder, a group or a role of one's own: what is not seen is not missing for sure. */
+static bool is_named(struct target_run *r, const struct policy_place *p, const char *email)
+{
+    struct err ignored = {0};
+    const char *member = arena_printf(r->arena, "serviceAccount:%s", email);
+    json_t *policy = policy_get(r->cloud, p, &ignored);
+    bool named = policy_has(policy, NULL, member);
+    json_decref(policy);
+    return named;
+}
+
+static void look_at_bucket(struct target_run *r, const char *bucket, const char *email)
+{
+    struct policy_place p = {.kind = POLICY_BUCKET, .names = {bucket}};
+    if (!is_named(r, &p, email))
+        around_say(r,
+                   "the policy of gs://%s does not name %s; if it may not read it by other means: gcloud "
+                   "storage buckets add-iam-policy-binding gs://%s --member=serviceAccount:%s --role=" READER,
+                   bucket, email, bucket, email);
+}
+
+static void look_at_secret(struct target_run *r, const char *secret, const char *email)
+{
+    struct policy_place p = {.kind = POLICY_SECRET, .names = {r->project, secret}};
+    if (!is_named(r, &p, email))
+        around_say(r,
+                   "the policy of secret %s does not name %s; if it may not read it by other means: gcloud "
+                   "secrets add-iam-policy-binding %s --member=serviceAccount:%s "
+                   "--role=roles/secretmanager.secretAccessor",
+                   secret, email, secret, email);
+}
+
+/* One of another project cannot be looked at from here. */
+static bool account_is_there(struct target_run *r, const char *email, struct err *e)
+{
+    struct err problem = {0};
+    const char *here = arena_printf(r->arena, "@%s.iam.gserviceaccount.com", r->project);
+    const char *at = strchr(email, '@');
+    if (!here || !at || strcmp(at, here) != 0)
+        return true;
+    json_t *is = account_get(r->cloud, r->project, email, &problem);
+    bool there = is != NULL;
+    json_decref(is);
+    if (!there && problem.kind == ERR_NOT_FOUND)
+        return err_set(
+            e, ERR_NOT_FOUND,
+            "--service-account: there is no %s; `gcloud iam service-accounts create` makes one, and "
+            "without the option Ferry does",
+            email);
+    return true; /* whoever may use an account need not be allowed to look at it */
+}
+
+bool around_given_account(struct target_run *r, const struct target_spec *s, const char *secret,
+                          struct err *e)
+{
+    const char *email = s->cloud_run->service_account, *buckets = buckets_of(r, s), *bucket;
+    if (!buckets)
+        return err_set(e, ERR_MEMORY, "no memory");
+    if (!account_is_there(r, email, e))
+        return false;
+    while ((bucket = next_bucket(r->arena, &buckets)))
+        look_at_bucket(r, bucket, email);
+    if (secret)
+        look_at_secret(r, secret, email);
+    return true;
+}
+
+/* --- accounts that are there --- */
+
+static bool is_ours(const char *note)
+{
+    return note && strncmp(note, NOTE " ", sizeof NOTE) == 0;
 }
 
 /* The text behind " key=" up to `end`, in the arena; "" when it is not there. */
@@ -202,7 +285,7 @@ static bool take_account(void *arg, const json_t *account, struct err *e)
 {
     struct each *each = arg;
     const char *note = json_string_value(json_object_get(account, "description"));
-    if (!note || strncmp(note, NOTE " ", sizeof NOTE) != 0)
+    if (!is_ours(note))
         return true;
     struct around_account a = {.service = noted(each->run->arena, note, " service=", " "),
                                .region = noted(each->run->arena, note, " region=", " "),
@@ -237,6 +320,10 @@ bool around_account_remove(struct target_run *r, const char *name, struct err *e
     if (!account && problem.kind == ERR_NOT_FOUND)
         return true;
     const char *note = json_string_value(json_object_get(account, "description"));
+    if (account && !is_ours(note)) {
+        json_decref(account);
+        return true;
+    }
     const char *buckets = note ? noted(r->arena, note, " buckets=", "") : "";
     const char *member = arena_printf(r->arena, "serviceAccount:%s", email);
     bool ok = account != NULL;

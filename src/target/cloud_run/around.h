@@ -3,6 +3,7 @@
 #ifndef FERRY_TARGET_CLOUD_RUN_AROUND_H
 #define FERRY_TARGET_CLOUD_RUN_AROUND_H
 
+#include "cloud/policy.h"
 #include "target/cloud_run.h"
 
 #include <jansson.h>
@@ -10,7 +11,11 @@
 /* One line to who runs the command. */
 void around_say(struct target_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-bool around_enable_apis(struct target_run *r, struct err *e);
+/* A second. ERR_CANCELLED: stopped. */
+bool around_nap(struct target_run *r, struct err *e);
+
+/* with_secrets: Secret Manager's, too. */
+bool around_enable_apis(struct target_run *r, bool with_secrets, struct err *e);
 /* Whether the API is on; one that is not has nothing of ours. */
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e);
 
@@ -25,7 +30,15 @@ char *around_account_email(struct target_run *r, const char *name, struct err *e
 /* The account is there, and may read the buckets that model and configuration lie in; its address into
  * *email. */
 bool around_account(struct target_run *r, const struct target_spec *s, char **email, struct err *e);
-/* Rights and account are gone; none there is fine. */
+/* A member of a policy, which may be an account that was made a moment ago. *changed: it had not the role
+ * before. */
+bool around_grant(struct target_run *r, const struct policy_place *p, const char *role, const char *email,
+                  bool *changed, struct err *e);
+/* An account of the user's: it is there, as far as can be seen from this project. Nothing is changed; where
+ * the policies of bucket and secret (NULL: none) do not name it, that and what would help is said. */
+bool around_given_account(struct target_run *r, const struct target_spec *s, const char *secret,
+                          struct err *e);
+/* Rights and account are gone; none there, or one that is not ours, is fine. */
 bool around_account_remove(struct target_run *r, const char *name, struct err *e);
 
 /* What a runtime account says of itself. */

@@ -28,6 +28,17 @@ static json_t *variables(const struct target_spec *s)
     return all;
 }
 
+/* The key itself is nowhere in the service: whoever may look at it sees where it lies. */
+static json_t *variables_and_key(const struct target_spec *s, const struct body_key *key)
+{
+    json_t *all = variables(s);
+    if (all && key->secret)
+        json_array_append_new(all,
+                              json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", "FERRY_API_KEY", "valueSource",
+                                        "secretKeyRef", "secret", key->secret, "version", key->version));
+    return all;
+}
+
 /* cpuIdle is always said: left out beside limits it means CPU that is always paid. */
 static json_t *resources(const struct cloud_run_options *o)
 {
@@ -54,7 +65,8 @@ static json_t *scaling(const struct cloud_run_options *o)
     return s;
 }
 
-static json_t *template_of(const struct target_spec *s, const char *image, const char *account)
+static json_t *template_of(const struct target_spec *s, const char *image, const char *account,
+                           const struct body_key *key)
 {
     const struct cloud_run_options *o = s->cloud_run;
     char timeout[QUANTITY];
@@ -62,8 +74,8 @@ static json_t *template_of(const struct target_spec *s, const char *image, const
     return json_pack("{s:s, s:s, s:s, s:i, s:o, s:[{s:s, s:[{s:i}], s:o, s:o, s:o}]}", "executionEnvironment",
                      "EXECUTION_ENVIRONMENT_GEN2", "serviceAccount", account, "timeout", timeout,
                      "maxInstanceRequestConcurrency", o->concurrency, "scaling", scaling(o), "containers",
-                     "image", image, "ports", "containerPort", PORT, "env", variables(s), "resources",
-                     resources(o), "startupProbe", probe(o));
+                     "image", image, "ports", "containerPort", PORT, "env", variables_and_key(s, key),
+                     "resources", resources(o), "startupProbe", probe(o));
 }
 
 json_t *body_traffic_latest(void)
@@ -77,10 +89,11 @@ json_t *body_traffic_to(const char *revision)
                      revision, "percent", 100);
 }
 
-json_t *body_make(const struct target_spec *s, const char *image, const char *account)
+json_t *body_make(const struct target_spec *s, const char *image, const char *account,
+                  const struct body_key *key)
 {
     return json_pack("{s:{s:s}, s:s, s:o, s:o}", "labels", BODY_LABEL, BODY_OWNER, "ingress",
-                     "INGRESS_TRAFFIC_ALL", "template", template_of(s, image, account), "traffic",
+                     "INGRESS_TRAFFIC_ALL", "template", template_of(s, image, account, key), "traffic",
                      body_traffic_latest());
 }
 
@@ -145,7 +158,7 @@ const char *body_serving(const json_t *service)
     return body_last(revision);
 }
 
-const char *body_variable(const json_t *service, const char *name)
+static const json_t *find_variable(const json_t *service, const char *name)
 {
     const json_t *containers = json_object_get(json_object_get(service, "template"), "containers");
     const json_t *env = json_object_get(json_array_get(containers, 0), "env");
@@ -153,7 +166,18 @@ const char *body_variable(const json_t *service, const char *name)
         const json_t *one = json_array_get(env, i);
         const char *is = json_string_value(json_object_get(one, "name"));
         if (is && strcmp(is, name) == 0)
-            return json_string_value(json_object_get(one, "value"));
+            return one;
     }
     return NULL;
+}
+
+const char *body_variable(const json_t *service, const char *name)
+{
+    return json_string_value(json_object_get(find_variable(service, name), "value"));
+}
+
+const json_t *body_secret(const json_t *service, const char *name)
+{
+    const json_t *source = json_object_get(find_variable(service, name), "valueSource");
+    return json_object_get(source, "secretKeyRef");
 }

@@ -10,8 +10,14 @@
 #define BODY_LABEL "managed-by"
 #define BODY_OWNER "ferry"
 
+/* The secret that FERRY_API_KEY comes from; secret NULL: none is asked for. */
+struct body_key {
+    const char *secret, *version;
+};
+
 /* image: with its digest. account: the runtime account's address. */
-json_t *body_make(const struct target_spec *s, const char *image, const char *account);
+json_t *body_make(const struct target_spec *s, const char *image, const char *account,
+                  const struct body_key *key);
 
 /* All traffic to the newest revision; to that one (its short name). */
 json_t *body_traffic_latest(void);
@@ -26,6 +32,8 @@ const char *body_serving(const json_t *service);
 
 /* A variable of its container; NULL: not there. */
 const char *body_variable(const json_t *service, const char *name);
+/* {"secret", "version"} that such a variable comes from; NULL: it is not there, or not from a secret. */
+const json_t *body_secret(const json_t *service, const char *name);
 
 /* "a/b/c": "c". */
 const char *body_last(const char *name);

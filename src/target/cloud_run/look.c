@@ -6,6 +6,7 @@
 #include "cloud/run.h"
 #include "target/cloud_run/around.h"
 #include "target/cloud_run/body.h"
+#include "target/cloud_run/key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,20 @@ static const char *keep_variable(struct target_run *r, const json_t *is, const c
 {
     const char *value = body_variable(is, name);
     return value ? arena_strndup(r->arena, value, strlen(value)) : NULL;
+}
+
+/* "ferry-qwen-key", or "projects/P/secrets/S" where it is another project's. */
+static void take_key(struct target_run *r, struct target_service *s, const json_t *is)
+{
+    const json_t *from = body_secret(is, "FERRY_API_KEY");
+    const char *secret = json_string_value(json_object_get(from, "secret"));
+    const char *project = secret ? strstr(secret, "projects/") : NULL;
+    if (!secret)
+        return;
+    project = project ? project + strlen("projects/") : r->project;
+    s->key_secret.project = arena_strndup(r->arena, project, strcspn(project, "/"));
+    s->key_secret.secret = arena_strndup(r->arena, body_last(secret), strlen(body_last(secret)));
+    s->key_secret.version = keep(r, json_object_get(from, "version"));
 }
 
 static int64_t seconds_of(const char *rfc3339)
@@ -66,6 +81,7 @@ static struct target_service service_of(struct target_run *r, const char *name, 
                                .since = seconds_of(json_string_value(json_object_get(is, "updateTime"))),
                                .requests = -1};
     take_limits(&s, json_object_get(is, "template"));
+    take_key(r, &s, is);
     return s;
 }
 
@@ -115,22 +131,28 @@ static bool take_service(void *arg, const struct run_found *f, struct err *e)
     return look_at_callers(l->run, &s, e) && l->each(l->arg, &s, e);
 }
 
-static bool take_left(void *arg, const struct around_account *a, struct err *e)
+static bool take_left(void *arg, const char *service, const char *region, struct err *e)
 {
     struct looking *l = arg;
-    if (!is_meant(l, a->service, a->region) || json_object_get(l->seen, a->service))
+    if (!is_meant(l, service, region) || json_object_get(l->seen, service))
         return true;
+    json_object_set_new(l->seen, service, json_true());
     struct target_service s = {
-        .name = a->service,
+        .name = service,
         .target = target_cloud_run.name,
-        .region = a->region,
+        .region = region,
         .state = "half made",
         .problem = arena_printf(l->run->arena,
                                 "a deploy or a down was interrupted: deploy it again, or `ferry "
                                 "down %s`",
-                                a->service),
+                                service),
         .requests = -1};
     return l->each(l->arg, &s, e);
+}
+
+static bool take_left_account(void *arg, const struct around_account *a, struct err *e)
+{
+    return take_left(arg, a->service, a->region, e);
 }
 
 bool look_status(struct target_run *r, const char *name, target_service_fn each, void *arg, struct err *e)
@@ -142,7 +164,7 @@ bool look_status(struct target_run *r, const char *name, target_service_fn each,
     l.seen = json_object();
     bool ok = around_api_is_on(r, "run.googleapis.com", &on, e) &&
               (!on || service_find(r->cloud, r->project, LABEL, take_service, &l, e)) &&
-              around_account_each(r, take_left, &l, e);
+              around_account_each(r, take_left_account, &l, e) && key_each(r, take_left, &l, e);
     json_decref(l.seen);
     return ok || err_wrap(e, "Cloud Run");
 }

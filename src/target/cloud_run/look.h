@@ -4,7 +4,7 @@
 
 #include "target/cloud_run.h"
 
-/* The status of struct target: services, and accounts that are left of one ("half made"). */
+/* The status of struct target: services, and accounts and secrets that are left of one ("half made"). */
 bool look_status(struct target_run *r, const char *name, target_service_fn each, void *arg, struct err *e);
 /* One of them. ERR_NOT_FOUND: there is none. */
 bool look_at(struct target_run *r, const char *name, struct target_service *out, struct err *e);
