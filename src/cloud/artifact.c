@@ -1,6 +1,7 @@
 #include "cloud/artifact.h"
 
 #include "cloud/call/rest.h"
+#include "cloud/label.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,18 +51,52 @@ json_t *repository_delete(struct cloud *c, const struct repository_name *n, stru
     return named(rest_delete(c, &q, e), n, e);
 }
 
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+/* "projects/P/locations/L/repositories/R" */
+void repository_read(const json_t *json, struct repository *out)
+{
+    const char *name = text_of(json, "name"), *slash = strrchr(name, '/');
+    *out = (struct repository){.name = slash ? slash + 1 : name,
+                               .bytes = strtoull(text_of(json, "sizeBytes"), NULL, 10),
+                               .ours = label_is_ours(json)};
+}
+
+struct repositories {
+    repository_fn fn;
+    void *arg;
+};
+
+static bool take_repository(void *arg, const json_t *item, struct err *e)
+{
+    const struct repositories *all = arg;
+    struct repository r;
+    repository_read(item, &r);
+    return all->fn(all->arg, &r, e);
+}
+
+bool repository_each(struct cloud *c, const char *project, const char *region, repository_fn fn, void *arg,
+                     struct err *e)
+{
+    struct repositories all = {fn, arg};
+    struct rest q = {.api = "artifactregistry",
+                     .method = "GET",
+                     .path = "/v1/projects/{}/locations/{}/repositories?pageSize=1000",
+                     .names = {project, region}};
+    return rest_each(c, &q, "repositories", take_repository, &all, e) ||
+           err_wrap(e, "repositories in %s", region);
+}
+
 /* --- images --- */
 
 struct images {
     docker_image_fn fn;
     void *arg;
 };
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
 
 /* "projects/P/locations/L/repositories/R/dockerImages/PACKAGE@sha256:…" */
 static bool take_image(void *arg, const json_t *item, struct err *e)

@@ -20,6 +20,19 @@ json_t *repository_create(struct cloud *c, const struct repository_name *n, cons
                           struct err *e);
 json_t *repository_delete(struct cloud *c, const struct repository_name *n, struct err *e); /* gone: done */
 
+/* What a repository says of itself. Strings are the JSON's, "" when not said. */
+struct repository {
+    const char *name; /* "ferry" */
+    uint64_t bytes;   /* of all that lies there, as it is charged for; 0: nothing, or not said */
+    bool ours;        /* label.h */
+};
+void repository_read(const json_t *json, struct repository *out);
+
+/* All of a region. Strings live until fn returns. */
+typedef bool (*repository_fn)(void *arg, const struct repository *r, struct err *e);
+bool repository_each(struct cloud *c, const char *project, const char *region, repository_fn fn, void *arg,
+                     struct err *e);
+
 /* Images of a repository. Strings live until fn returns. */
 struct docker_image {
     const char *package, *digest; /* "ferry", "sha256:…" */

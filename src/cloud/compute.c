@@ -119,6 +119,55 @@ bool vm_finish(struct cloud *c, const struct vm_name *n, json_t *begun, const st
     return ok;
 }
 
+/* --- what one says --- */
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+/* The last part of an address: "zones/asia-northeast1-b". */
+static const char *last_of(const json_t *object, const char *name)
+{
+    const char *text = text_of(object, name), *slash = strrchr(text, '/');
+    return slash ? slash + 1 : text;
+}
+
+static double disks_of(const json_t *instance)
+{
+    const json_t *disks = json_object_get(instance, "disks");
+    double gb = 0;
+    for (size_t i = 0; i < json_array_size(disks); i++)
+        gb += strtod(text_of(json_array_get(disks, i), "diskSizeGb"), NULL);
+    return gb;
+}
+
+static bool has_address(const json_t *instance)
+{
+    const json_t *all = json_object_get(instance, "networkInterfaces");
+    for (size_t i = 0; i < json_array_size(all); i++)
+        if (json_array_size(json_object_get(json_array_get(all, i), "accessConfigs")))
+            return true;
+    return false;
+}
+
+void vm_read(const json_t *instance, struct vm_facts *out)
+{
+    const json_t *scheduling = json_object_get(instance, "scheduling");
+    *out = (struct vm_facts){.name = text_of(instance, "name"),
+                             .zone = last_of(instance, "zone"),
+                             .machine = last_of(instance, "machineType"),
+                             .status = text_of(instance, "status"),
+                             .disk_gb = disks_of(instance),
+                             .external = has_address(instance)};
+    size_t n = strlen(out->zone); /* "-b" at its end */
+    snprintf(out->region, sizeof out->region, "%.*s", (int)(n > 2 ? n - 2 : 0), out->zone);
+    out->runs = strcmp(out->status, "TERMINATED") != 0 && strcmp(out->status, "STOPPED") != 0;
+    out->spot = strcmp(text_of(scheduling, "provisioningModel"), "SPOT") == 0 ||
+                json_is_true(json_object_get(scheduling, "preemptible"));
+}
+
 /* --- all zones --- */
 
 struct finding {

@@ -22,6 +22,17 @@ json_t *vm_delete(struct cloud *c, const struct vm_name *n, struct err *e); /* g
  * ERR_LIMIT, the zone has no such machine free, or a quota is used up; else as operation_finish. */
 bool vm_finish(struct cloud *c, const struct vm_name *n, json_t *begun, const struct wait *w, struct err *e);
 
+/* What an instance says of itself. Strings are the JSON's, "" when not said. */
+struct vm_facts {
+    const char *name, *zone, *machine, *status; /* "asia-northeast1-b", "e2-standard-4", "RUNNING" */
+    char region[64];                            /* of the zone */
+    double disk_gb;
+    bool runs;     /* its machine is charged for; of one that is stopped the disks alone are */
+    bool external; /* has an address of its own */
+    bool spot;
+};
+void vm_read(const json_t *instance, struct vm_facts *out);
+
 /* VMs that have this label ("managed-by=ferry"), in all zones. zone: "asia-northeast1-b"; the strings are the
  * JSON's. */
 typedef bool (*vm_fn)(void *arg, const char *zone, const json_t *instance, struct err *e);

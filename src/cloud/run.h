@@ -42,6 +42,12 @@ bool service_find(struct cloud *c, const char *project, const char *label, run_f
 bool job_find(struct cloud *c, const char *project, const char *label, run_found_fn fn, void *arg,
               struct err *e);
 
+/* What a container may take ("resources.limits"), in the words of v1 and of v2. 0: not said. */
+struct run_limits {
+    double vcpu, gib;
+};
+struct run_limits run_limits_of(const json_t *container);
+
 /* Names of the regions there are. */
 typedef bool (*run_region_fn)(void *arg, const char *region, struct err *e);
 bool run_regions(struct cloud *c, const char *project, run_region_fn fn, void *arg, struct err *e);

@@ -143,6 +143,17 @@ bool resumable_cancel(struct cloud *c, const char *session, struct err *e);
 
 /* The bucket as JSON (storage-v1 "Bucket"); NULL with *e set. */
 json_t *bucket_get(struct cloud *c, const char *bucket, struct err *e);
+/* All of a project. name, location ("asia-northeast1") and storage_class are the JSON's, in small letters. */
+struct bucket_found {
+    char location[64], storage_class[32];
+    const char *name;
+    bool ours;                /* label.h */
+    int64_t soft_delete_days; /* so long is kept, and charged for, what was deleted */
+};
+typedef bool (*bucket_fn)(void *arg, const struct bucket_found *b, struct err *e);
+bool bucket_each(struct cloud *c, const char *project, bucket_fn fn, void *arg, struct err *e);
+/* Gone already: true. ERR_BUSY: something lies in it. */
+bool bucket_delete(struct cloud *c, const char *bucket, struct err *e);
 json_t *bucket_create(struct cloud *c, const char *project, const json_t *body, struct err *e);
 /* A 412 after a try whose answer was lost is success when the bucket is as body wants it. */
 json_t *bucket_patch(struct cloud *c, const char *bucket, int64_t if_metageneration, const json_t *body,

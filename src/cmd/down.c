@@ -1,6 +1,7 @@
 /* down.c: `ferry down`: a service taken away. */
 #include "cmd/commands.h"
 #include "cmd/confirm.h"
+#include "cmd/down_bucket.h"
 #include "cmd/google.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_name.h"
@@ -12,7 +13,7 @@ enum { ARENA_BYTES = 16 << 20 };
 struct down_settings {
     struct google_settings google; /* first: google_group */
     const char *target;
-    bool yes;
+    bool bucket, yes;
 };
 
 static const struct option down_options[] = {
@@ -21,6 +22,11 @@ static const struct option down_options[] = {
      .argument = "TARGET",
      .offset = offsetof(struct down_settings, target),
      .help = "where the service is, when several targets have one of that name"},
+    {.name = "bucket",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct down_settings, bucket),
+     .help =
+         "its model's folder and its live configuration, too, and the bucket when it is Ferry's and empty"},
     {.name = "yes",
      .letter = 'y',
      .type = OPTION_FLAG,
@@ -46,6 +52,25 @@ static bool may_go(const struct target_service *s, bool yes, struct err *e)
     return confirm(question, yes, e);
 }
 
+static bool destroy_all(struct target_run *r, struct down_bucket *d, const struct target_service *s, bool yes,
+                        struct err *e)
+{
+    const struct cloud_run_more more = {down_bucket_remove, d};
+    return down_bucket_print(d, e) && confirm("remove all of this?", yes, e) && down_bucket_note(d, e) &&
+           cloud_run_destroy(r, s->name, &more, e);
+}
+
+static bool destroy_with_bucket(struct target_run *r, const struct target_service *s, bool yes, struct err *e)
+{
+    if (!s->region)
+        return err_set(e, ERR_USAGE, "--bucket: %s runs on this machine; it is for services on Cloud Run",
+                       s->name);
+    struct down_bucket *d = down_bucket_look(r, s, e);
+    bool ok = d && destroy_all(r, d, s, yes, e);
+    down_bucket_free(d);
+    return ok;
+}
+
 static bool run_down(const struct command *c, char **args, int count, struct err *e)
 {
     struct down_settings s = {0};
@@ -67,7 +92,8 @@ static bool run_down(const struct command *c, char **args, int count, struct err
                                  : NULL;
     if (!r.arena)
         err_set(e, ERR_MEMORY, "no memory");
-    bool ok = t && may_go(&found, s.yes, e) && t->destroy(&r, o.items[0], e);
+    bool ok = t && (s.bucket ? destroy_with_bucket(&r, &found, s.yes, e)
+                             : may_go(&found, s.yes, e) && t->destroy(&r, o.items[0], e));
     if (ok)
         printf("%s is down\n", o.items[0]);
     google_close(&google);
@@ -84,6 +110,8 @@ static const char *const down_examples[] = {
     "its port, its processes and its log are gone",
     "ferry down qwen --yes",
     "the same of one on Cloud Run, without being asked",
+    "ferry down qwen --bucket",
+    "and what lies in the bucket for it: all is listed first, and asked about once",
     NULL,
 };
 
@@ -97,7 +125,14 @@ const struct command command_down = {
         "secret with its key if `ferry deploy` made it, and the repository of "
         "images once no service in the region is left; one that was interrupted goes on. "
         "Running answers get 8 seconds to finish. The model and the live configuration stay where they "
-        "are.",
+        "are.\n"
+        "\n"
+        "With --bucket these go, too: what is listed is removed, service first, then images, objects, the "
+        "bucket "
+        "when Ferry has made it and nothing else lies in it, and the service account at last; then it is "
+        "looked "
+        "whether all is gone. What another service reads stays. Interrupted anywhere, the same command goes "
+        "on. A bucket with soft delete keeps, and charges for, what was deleted for some days more.",
     .examples = down_examples,
     .groups = down_groups,
     .max_operands = 1,

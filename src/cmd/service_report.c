@@ -1,8 +1,13 @@
 #include "cmd/service_report.h"
 
 #include "cmd/human.h"
+#include "cmd/running_cost.h"
+#include "cmd/table.h"
 #include "cmd/terminal.h"
+#include "cmd/wrap.h"
+#include "plan/cost.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,73 +66,91 @@ const char *service_state(const struct target_service *s, int64_t now, char out[
 
 /* --- the table --- */
 
-enum { COLUMNS = 7, CELL = 200 };
+enum { INDENT = 2 };
 
-struct row {
-    char cells[COLUMNS][CELL];
-};
-
-static const char *or_dash(const char *text)
-{
-    return text && *text ? text : "-";
-}
-
-static void memory_cell(const struct target_service *s, char out[CELL])
+static void memory_cell(const struct target_service *s, char out[TABLE_CELL])
 {
     char used[HUMAN_TEXT], limit[HUMAN_TEXT];
     human_bytes(s->memory_bytes, used);
     human_bytes(s->memory_limit_bytes, limit);
-    snprintf(out, CELL, "%s%s%s", s->memory_bytes ? used : "-", s->memory_limit_bytes ? " of " : "",
+    snprintf(out, TABLE_CELL, "%s%s%s", s->memory_bytes ? used : "-", s->memory_limit_bytes ? " of " : "",
              s->memory_limit_bytes ? limit : "");
 }
 
-static void fill_row(struct row *r, const struct target_service *s, int64_t now)
+/* What runs here costs nothing at Google. */
+static void money_cells(const struct target_service *s, const struct prices *p, struct table_row *r)
 {
-    char state[SERVICE_STATE];
-    snprintf(r->cells[0], CELL, "%s", s->name);
-    snprintf(r->cells[1], CELL, "%s", s->target);
-    snprintf(r->cells[2], CELL, "%s", service_state(s, now, state));
-    snprintf(r->cells[3], CELL, "%s", or_dash(s->url));
-    if (s->requests >= 0)
-        snprintf(r->cells[4], CELL, "%lld", (long long)s->requests);
-    else
-        snprintf(r->cells[4], CELL, "-");
-    memory_cell(s, r->cells[5]);
-    snprintf(r->cells[6], CELL, "%s", or_dash(s->model));
+    char text[RUNNING_COST_TEXT];
+    double month = running_cost_service(p, s);
+    snprintf(r->cells[5], TABLE_CELL, "%s",
+             s->region ? running_cost_text(month / PLAN_MONTH_HOURS, text) : "-");
+    snprintf(r->cells[6], TABLE_CELL, "%s", s->region ? running_cost_text(month, text) : "-");
 }
 
-static void print_row(const struct row *r, const int widths[COLUMNS])
+static struct table_row row_of(const struct target_service *s, const struct prices *p, int64_t now)
 {
-    for (int i = 0; i < COLUMNS; i++)
-        printf("%s%-*s", i ? "  " : "", i + 1 < COLUMNS ? widths[i] : 0, r->cells[i]);
-    putchar('\n');
+    struct table_row r = {0};
+    char state[SERVICE_STATE];
+    snprintf(r.cells[0], TABLE_CELL, "%s", s->name);
+    snprintf(r.cells[1], TABLE_CELL, "%s", s->target);
+    snprintf(r.cells[2], TABLE_CELL, "%s", service_state(s, now, state));
+    if (s->requests >= 0)
+        snprintf(r.cells[3], TABLE_CELL, "%lld", (long long)s->requests);
+    else
+        snprintf(r.cells[3], TABLE_CELL, "-");
+    memory_cell(s, r.cells[4]);
+    money_cells(s, p, &r);
+    return r;
+}
+
+/* Addresses are not broken; two that do not go into one line stand below each other. */
+static void print_places(const struct target_service *s)
+{
+    const char *url = s->url ? s->url : "", *model = s->model ? s->model : "";
+    bool both = *url && *model, fits = INDENT + strlen(url) + 2 + strlen(model) <= TABLE_WIDTH;
+    if (*url)
+        printf("%*s%s", INDENT, "", url);
+    if (both)
+        printf(fits ? "  " : "\n  ");
+    else if (*model)
+        printf("%*s", INDENT, "");
+    if (*url || *model)
+        puts(model);
+}
+
+static void print_answering(const struct target_service *s, const struct prices *p)
+{
+    char text[RUNNING_COST_TEXT];
+    double hour = running_cost_answering(p, s);
+    if (!isnan(hour))
+        printf("%*san instance costs %s an hour while it %s\n", INDENT, "", running_cost_text(hour, text),
+               s->cpu_always ? "is there" : "answers");
 }
 
 static void print_problems(const struct target_service *s)
 {
     const char *texts[] = {s->problem, s->memory_note};
     for (size_t i = 0; i < 2; i++)
-        if (texts[i])
-            printf("  %s%s%s\n", terminal_style(STDOUT_FILENO, i ? STYLE_PLAIN : STYLE_RED), texts[i],
-                   terminal_style(STDOUT_FILENO, STYLE_PLAIN));
+        if (texts[i]) {
+            printf("%*s%s", INDENT, "", terminal_style(STDOUT_FILENO, i ? STYLE_PLAIN : STYLE_RED));
+            wrap_print(stdout, texts[i], INDENT, INDENT, TABLE_WIDTH);
+            printf("%s", terminal_style(STDOUT_FILENO, STYLE_PLAIN));
+        }
 }
 
-void service_print_all(const struct target_service *s, size_t count, int64_t now)
+void service_print_all(const struct target_service *s, size_t count, const struct prices *p, int64_t now)
 {
-    struct row head = {{"NAME", "TARGET", "STATE", "URL", "REQUESTS", "MEMORY", "MODEL"}}, row;
-    int widths[COLUMNS] = {0};
-    for (size_t i = 0; i <= count; i++) {
-        if (i < count)
-            fill_row(&row, &s[i], now);
-        for (int k = 0; k < COLUMNS; k++) {
-            int n = (int)strlen(i < count ? row.cells[k] : head.cells[k]);
-            widths[k] = n > widths[k] ? n : widths[k];
-        }
-    }
-    print_row(&head, widths);
+    struct table t = table_new("NAME|TARGET|STATE|REQUESTS|MEMORY|>AN HOUR|>A MONTH");
     for (size_t i = 0; i < count; i++) {
-        fill_row(&row, &s[i], now);
-        print_row(&row, widths);
+        struct table_row row = row_of(&s[i], p, now);
+        table_measure(&t, &row);
+    }
+    table_head(&t);
+    for (size_t i = 0; i < count; i++) {
+        struct table_row row = row_of(&s[i], p, now);
+        table_print(&t, &row);
+        print_places(&s[i]);
+        print_answering(&s[i], p);
         print_problems(&s[i]);
     }
 }

@@ -2,6 +2,7 @@
 #ifndef FERRY_CMD_SERVICE_REPORT_H
 #define FERRY_CMD_SERVICE_REPORT_H
 
+#include "plan/prices.h"
 #include "target/target.h"
 
 #include <jansson.h>
@@ -14,8 +15,8 @@ json_t *service_json(const struct target_service *s);
 enum { SERVICE_STATE = 80 };
 const char *service_state(const struct target_service *s, int64_t now, char out[SERVICE_STATE]);
 
-/* All of them as a table on stdout, problems beneath. */
-void service_print_all(const struct target_service *s, size_t count, int64_t now);
+/* All of them as a table on stdout, addresses and problems beneath, with what they cost while nobody asks. */
+void service_print_all(const struct target_service *s, size_t count, const struct prices *p, int64_t now);
 
 /* To stdout: one JSON text, which is let go of. */
 bool service_print_json(json_t *json, struct err *e);

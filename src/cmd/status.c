@@ -2,14 +2,13 @@
 #include "cmd/commands.h"
 #include "cmd/google.h"
 #include "cmd/interrupt.h"
+#include "cmd/inventory_report.h"
 #include "cmd/service_client.h"
 #include "cmd/service_report.h"
 #include "cmd/watch.h"
 #include "plan/regions.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { ARENA_BYTES = 16 << 20 };
@@ -26,7 +25,7 @@ static const struct option status_options[] = {
     {.name = "json",
      .type = OPTION_FLAG,
      .offset = offsetof(struct status_settings, json),
-     .help = "print one JSON object with a list of services"},
+     .help = "print one JSON object: services, what else there is, and what they cost"},
     {.name = "watch",
      .letter = 'w',
      .type = OPTION_FLAG,
@@ -65,59 +64,14 @@ static const struct option status_options[] = {
      .help = "the key that a service asks for"},
 };
 
-struct services {
-    struct target_service *items;
-    size_t count, room;
-};
-
-static bool add(void *arg, const struct target_service *s, struct err *e)
+static bool print(const struct inventory *v, bool json, struct err *e)
 {
-    struct services *all = arg;
-    if (all->count == all->room) {
-        size_t room = all->room * 2 + 8;
-        struct target_service *items = realloc(all->items, room * sizeof *items);
-        if (!items)
-            return err_set(e, ERR_MEMORY, "no memory for the services");
-        all->items = items;
-        all->room = room;
-    }
-    all->items[all->count++] = *s;
-    return true;
-}
-
-/* Without a network, what runs here is told all the same. */
-static bool pass_over(const struct target_run *r, const char *name, const struct target *t, struct err *e)
-{
-    if (name || !r->cloud || t == target_at(0))
-        return false;
-    fprintf(stderr, "services on Cloud Run are not listed: %s\n", e->text);
-    *e = (struct err){0};
-    return true;
-}
-
-static bool find(struct target_run *r, const char *name, struct services *all, struct err *e)
-{
-    const struct target *t;
-    for (size_t i = 0; (t = target_at(i)); i++)
-        if (t->status && !t->status(r, name, add, all, e) && !pass_over(r, name, t, e))
-            return false;
-    return all->count > 0 || !name ||
-           err_set(e, ERR_NOT_FOUND, "there is no service \"%s\"; `ferry status` lists those there are",
-                   name);
-}
-
-static bool print(const struct services *all, bool json, struct err *e)
-{
-    if (!json && all->count == 0)
-        puts("There are no services; `ferry deploy` makes one");
-    else if (!json)
-        service_print_all(all->items, all->count, (int64_t)time(NULL));
-    if (!json)
-        return true;
-    json_t *list = json_array();
-    for (size_t i = 0; i < all->count; i++)
-        json_array_append_new(list, service_json(&all->items[i]));
-    return service_print_json(json_pack("{s:o}", "services", list), e);
+    struct prices *p = prices_builtin(e);
+    bool ok = p && (!json || service_print_json(inventory_json(v, p), e));
+    if (ok && !json)
+        inventory_print(v, p, (int64_t)time(NULL));
+    prices_free(p);
+    return ok;
 }
 
 static bool watch_services(const struct status_settings *s, const char *which, struct err *e)
@@ -137,7 +91,7 @@ static bool watch_services(const struct status_settings *s, const char *which, s
 static bool run_status(const struct command *c, char **args, int count, struct err *e)
 {
     struct status_settings s = {0};
-    struct services all = {0};
+    struct inventory all = {0};
     struct google google = {0};
     struct operands o;
 
@@ -154,8 +108,8 @@ static bool run_status(const struct command *c, char **args, int count, struct e
     struct target_run r = {.arena = arena_new(ARENA_BYTES), .stop = interrupt_watch()};
     bool ok = (r.arena || err_set(e, ERR_MEMORY, "no memory")) &&
               google_open(&google, &(struct google_settings){.project = s.project}, &r, e) &&
-              find(&r, o.count ? o.items[0] : NULL, &all, e) && print(&all, s.json, e);
-    free(all.items);
+              inventory_take(&all, &r, o.count ? o.items[0] : NULL, e) && print(&all, s.json, e);
+    inventory_clear(&all);
     google_close(&google);
     arena_free(r.arena);
     return ok;
@@ -167,7 +121,7 @@ static const struct option_group *const status_groups[] = {&status_group, NULL};
 
 static const char *const status_examples[] = {
     "ferry status",
-    "all services of this account on this machine",
+    "all services of this account on this machine, and what costs in the project",
     "ferry status demo --json",
     "one, for a program",
     "ferry status --watch",
@@ -180,14 +134,18 @@ static const char *const status_examples[] = {
 const struct command command_status = {
     .name = "status",
     .synopsis = "[NAME|URL] [options]",
-    .summary = "what runs: services, their state, memory and requests",
+    .summary = "what runs and what costs: services, jobs, VMs, images, buckets",
     .about =
         "Lists what `ferry deploy` has made: asleep (the next request starts it), starting, awake, "
         "stopping, failed (with the reason, and when the next try may be), or gone (what holds its port "
         "was killed: deploy it again, or take it down). Asking wakes nothing. Where gcloud has a project, or "
         "--project names one, its services on Cloud Run are listed too: ready, updating, failed, or half "
-        "made "
-        "(a deploy or a down was interrupted).\n"
+        "made (a deploy or a down was interrupted); and all else there that Ferry has made, by its label "
+        "managed-by=ferry: jobs, VMs, images and buckets, with what they hold. Each is told with what it "
+        "costs an hour and a month while nobody asks, by the prices that `ferry plan` goes by, and the sum; "
+        "a "
+        "price that they do not have is unknown. What cannot be listed, because an API is off or a right is "
+        "missing, is one line, and the rest is told. With NAME that service alone.\n"
         "\n"
         "With --watch what each tells at /metrics is drawn: how far the model is loaded, requests that run "
         "and "

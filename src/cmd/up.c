@@ -271,7 +271,7 @@ static bool print_service(const struct target_service *s)
     char state[SERVICE_STATE];
     printf("%s: %s, %s\n", s->name, s->url, service_state(s, (int64_t)time(NULL), state));
     printf("`ferry ask %s \"Who are you?\"` asks it, `ferry proxy %s` gives OpenAI clients a port; "
-           "`ferry down %s` takes it away, and leaves the bucket\n",
+           "`ferry down %s` takes it away, with --bucket the model, too\n",
            s->name, s->name, s->name);
     return true;
 }
@@ -374,7 +374,7 @@ const struct command command_up = {
         "folder of it that is named after model and encoding, and deploys it. Each part looks what is there: "
         "after an interruption or a failure the same command goes on, and where all is there it changes "
         "nothing. When the model has a new commit, it replaces the old one. `ferry down NAME` takes the "
-        "service away; bucket and model stay, and cost what they hold, until `ferry rm -r` deletes them.",
+        "service away; bucket and model stay, and cost what they hold, unless it is told --bucket.",
     .examples = up_examples,
     .groups = up_groups,
     .max_operands = 1,

@@ -248,6 +248,22 @@ struct cost_machine cost_machine_l4(const struct prices *p, const char *region, 
     return cheapest(p, region, l4_machines, sizeof l4_machines / sizeof *l4_machines, 0, gib);
 }
 
+double cost_vm(const struct prices *p, const struct cost_vm *vm)
+{
+    double disks = priced(vm->disk_gb, prices_value(p, "gce.disk.pd-balanced.%s", vm->region));
+    double machine = vm->spot ? NAN : prices_value(p, "gce.%s.%s", vm->machine, vm->region);
+    double address = vm->external ? prices_value(p, "net.ip.vm") : 0;
+    return disks + (vm->runs ? PLAN_MONTH_HOURS * (machine + address) : 0);
+}
+
+double cost_kept(const struct prices *p, const char *region, double vcpu, double gib, bool always,
+                 int instances)
+{
+    struct run_rates rates = prices_run(p, prices_tier(p, region));
+    const struct run_rate *r = always ? &rates.instance : &rates.idle;
+    return priced(instances, month_seconds * (vcpu * r->cpu + gib * r->memory));
+}
+
 /* --- the bucket ------------------------------------------------------------------------------------------
  */
 

@@ -81,6 +81,21 @@ struct cost_machine cost_machine_for(const struct prices *p, const char *region,
 /* With one L4 (24 GB): g2-standard-4 or -8. */
 struct cost_machine cost_machine_l4(const struct prices *p, const char *region, int gib);
 
+/* One as it stands there, a month: its disks at the price of pd-balanced, which is what Ferry takes, and
+ * while it runs the machine and its address. NAN: not known; what a spot machine costs is not. */
+struct cost_vm {
+    const char *machine, *region;
+    double disk_gb;
+    bool runs, external, spot;
+};
+double cost_vm(const struct prices *p, const struct cost_vm *vm);
+
+/* --- instances that are kept while nobody asks, a month --- */
+
+/* always: billed for as long as they are there (instance-based). */
+double cost_kept(const struct prices *p, const char *region, double vcpu, double gib, bool always,
+                 int instances);
+
 /* --- the bucket --- */
 
 enum storage_class { STORAGE_STANDARD, STORAGE_NEARLINE, STORAGE_COLDLINE, STORAGE_ARCHIVE, STORAGE_CLASSES };

@@ -2,6 +2,7 @@
 
 #include "base/catalog.h"
 #include "base/clock.h"
+#include "cloud/label.h"
 #include "cloud/logging.h"
 #include "cloud/policy.h"
 #include "cloud/run.h"
@@ -131,11 +132,9 @@ static bool hold_traffic(json_t *body, const json_t *is, struct err *e)
 
 static bool is_ours(const json_t *is, const char *name, struct err *e)
 {
-    const char *owner = json_string_value(json_object_get(json_object_get(is, "labels"), BODY_LABEL));
-    return (owner && strcmp(owner, BODY_OWNER) == 0) ||
+    return label_is_ours(is) ||
            err_set(e, ERR_USAGE,
-                   "there is a service %s that Ferry has not made (no label " BODY_LABEL "=" BODY_OWNER
-                   "): take another name",
+                   "there is a service %s that Ferry has not made (no label " LABEL "): take another name",
                    name);
 }
 
@@ -318,14 +317,25 @@ static bool remove_last(struct target_run *r, const char *region, struct err *e)
 
 /* The account goes last: it says what belongs to the service, so that the rest is found again after a kill.
  */
-static bool destroy(struct target_run *r, const char *name, struct err *e)
+bool cloud_run_destroy(struct target_run *r, const char *name, const struct cloud_run_more *more,
+                       struct err *e)
 {
     struct target_service s = {0};
     if (!look_at(r, name, &s, e))
         return false;
     around_say(r, "removing the service %s in %s", name, s.region);
     return key_let_go(r, &s, e) && remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
-           key_remove(r, name, e) && around_account_remove(r, name, e);
+           (!more || more->remove(more->arg, e)) && key_remove(r, name, e) && around_account_remove(r, name, e);
+}
+
+static bool destroy(struct target_run *r, const char *name, struct err *e)
+{
+    return cloud_run_destroy(r, name, NULL, e);
+}
+
+bool cloud_run_memories(struct target_run *r, cloud_run_memory_fn fn, void *arg, struct err *e)
+{
+    return around_account_each(r, fn, arg, e);
 }
 
 const struct target target_cloud_run = {

@@ -52,4 +52,22 @@ extern const struct target target_cloud_run;
  * *e set: ERR_NOT_FOUND, there is no service or no such revision. */
 bool cloud_run_rollback(struct target_run *r, const char *name, struct target_service *out, struct err *e);
 
+/* What the account of a service remembers of it, whether that is there or not. In the arena of the run. */
+struct cloud_run_memory {
+    const char *service, *region;
+    const char *model, *config; /* URIs as they were when the account was made; "" where not known */
+    const char *buckets;        /* that it may read: "a b" */
+};
+typedef bool (*cloud_run_memory_fn)(void *arg, const struct cloud_run_memory *m, struct err *e);
+bool cloud_run_memories(struct target_run *r, cloud_run_memory_fn fn, void *arg, struct err *e);
+
+/* The destroy of struct target, which takes more away in between: behind the service and its images, before
+ * the account, by which the rest is found again when this was killed. */
+struct cloud_run_more {
+    bool (*remove)(void *arg, struct err *e);
+    void *arg;
+};
+bool cloud_run_destroy(struct target_run *r, const char *name, const struct cloud_run_more *more,
+                       struct err *e);
+
 #endif

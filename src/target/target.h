@@ -53,15 +53,18 @@ struct target_service {
     const char *api_key_file;
     struct {
         const char *project, *secret, *version;
-    } key_secret;          /* of Secret Manager, which its API key comes from; secret NULL: none is known */
-    const char *region;    /* where it runs; NULL: here */
-    bool wants_identity;   /* callers show an ID token for its URL (cloud/identity.h) */
-    int vcpu;              /* with memory_limit_bytes: of an instance */
-    int min_instances;     /* kept while nobody asks */
-    int64_t since;         /* of the state; seconds since 1970 */
-    int64_t retry_seconds; /* failed: no new start before */
-    int64_t requests;      /* answered; -1: unknown */
-    int64_t in_flight;     /* being answered, or waiting for it */
+    } key_secret;            /* of Secret Manager, which its API key comes from; secret NULL: none is known */
+    const char *region;      /* where it runs; NULL: here */
+    bool wants_identity;     /* callers show an ID token for its URL (cloud/identity.h) */
+    int vcpu;                /* with memory_limit_bytes: of an instance */
+    int min_instances;       /* kept while nobody asks */
+    bool cpu_always;         /* billed for as long as they are there, not while they answer */
+    const char *accelerator; /* "nvidia-l4"; NULL: none */
+    bool zonal_redundancy;   /* of the accelerator, which costs more */
+    int64_t since;           /* of the state; seconds since 1970 */
+    int64_t retry_seconds;   /* failed: no new start before */
+    int64_t requests;        /* answered; -1: unknown */
+    int64_t in_flight;       /* being answered, or waiting for it */
     uint64_t memory_bytes, memory_limit_bytes;
     const char *memory_note; /* of the limit: why there is none although one was asked for */
     double idle_seconds;     /* without a request, until it sleeps */

@@ -10,6 +10,7 @@
 #include "cloud/run.h"
 #include "cloud/secret.h"
 #include "cloud/serviceusage.h"
+#include "cloud/storage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -457,6 +458,112 @@ static void other_lists(void **state)
     expect_error(&e, ERR_CORRUPT, "without a digest");
 }
 
+static bool hear_repository(void *arg, const struct repository *r, struct err *e)
+{
+    char text[60];
+    snprintf(text, sizeof text, "%llu%s", (unsigned long long)r->bytes, r->ours ? "!" : "");
+    return hear(arg, r->name, text, e);
+}
+
+static bool hear_bucket(void *arg, const struct bucket_found *b, struct err *e)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%s,%s,%lld%s", b->location, b->storage_class, (long long)b->soft_delete_days,
+             b->ours ? "!" : "");
+    return hear(arg, b->name, text, e);
+}
+
+static void what_lies_in_a_project_says_how_much_and_whose(void **state)
+{
+    struct client *c = *state;
+    struct err e = {0};
+    struct heard h = {.left = 10};
+    canned_answer(c->server, 200, NULL,
+                  "{\"repositories\":[{\"name\":\"projects/p/locations/l/repositories/ferry\",\"sizeBytes\":"
+                  "\"12\",\"labels\":{\"managed-by\":\"ferry\"}},{\"name\":\"theirs\",\"labels\":{"
+                  "\"managed-by\":\"us\"}},{}]}");
+    assert_true(repository_each(c->cloud, "demo-proj", "us-east1", hear_repository, &h, &e));
+    assert_string_equal(h.text, "ferry/12! theirs/0 /0 ");
+    h = (struct heard){.left = 10};
+    canned_answer(c->server, 200, NULL,
+                  "{\"items\":[{\"name\":\"a\",\"location\":\"US-EAST1\",\"storageClass\":\"STANDARD\","
+                  "\"labels\":{\"managed-by\":\"ferry\"},\"softDeletePolicy\":{\"retentionDurationSeconds\":"
+                  "\"604800\"}}],\"nextPageToken\":\"n\"}");
+    canned_answer(c->server, 200, NULL, "{\"items\":[{\"name\":\"b\"},{}]}");
+    assert_false(bucket_each(c->cloud, "demo-proj", hear_bucket, &h, &e));
+    expect_error(&e, ERR_CORRUPT, "buckets of demo-proj: a bucket without a name");
+    assert_string_equal(h.text, "a/us-east1,standard,7! b/,,0 ");
+}
+
+static void buckets_go_once_and_only_when_they_are_empty(void **state)
+{
+    struct client *c = *state;
+    struct err e = {0};
+    canned_answer(c->server, 204, NULL, "");
+    assert_true(bucket_delete(c->cloud, "model-bkt", &e));
+    expect_request(c, 0, "DELETE /storage/v1/b/model-bkt", NULL);
+    canned_answer(c->server, 404, NULL, "{}");
+    assert_true(bucket_delete(c->cloud, "model-bkt", &e));
+    canned_answer(c->server, 409, NULL, "{\"error\":{\"message\":\"The bucket is not empty.\"}}");
+    assert_false(bucket_delete(c->cloud, "model-bkt", &e));
+    expect_error(&e, ERR_BUSY, "gs://model-bkt: ");
+}
+
+static void machine_is_read_from_whatever_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *name, *zone, *region, *machine;
+        double disk_gb;
+        bool runs, external, spot;
+    } cases[] = {
+        {"{}", "", "", "", "", 0, true, false, false},
+        {"{\"zone\":\"b\",\"disks\":[{\"diskSizeGb\":7},{\"diskSizeGb\":\"x\"},3],\"networkInterfaces\":[1,{}"
+         "]}",
+         "", "b", "", "", 0, true, false, false},
+        {"{\"name\":\"v\",\"zone\":\"https://c/zones/us-east1-c\",\"machineType\":\"z/e2-small\",\"status\":"
+         "\"TERMINATED\",\"disks\":[{\"diskSizeGb\":\"10\"},{\"diskSizeGb\":\"5\"}],\"networkInterfaces\":[{"
+         "\"accessConfigs\":[{}]}],\"scheduling\":{\"provisioningModel\":\"SPOT\"}}",
+         "v", "us-east1-c", "us-east1", "e2-small", 15, false, true, true},
+        {"{\"status\":\"STOPPED\",\"scheduling\":{\"preemptible\":true}}", "", "", "", "", 0, false, false,
+         true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vm_facts v;
+        json_t *json = json_loads(cases[i].json, 0, NULL);
+        assert_non_null(json);
+        vm_read(json, &v);
+        assert_string_equal(v.name, cases[i].name);
+        assert_string_equal(v.zone, cases[i].zone);
+        assert_string_equal(v.region, cases[i].region);
+        assert_string_equal(v.machine, cases[i].machine);
+        assert_true(v.disk_gb == cases[i].disk_gb);
+        assert_int_equal(v.runs, cases[i].runs);
+        assert_int_equal(v.external, cases[i].external);
+        assert_int_equal(v.spot, cases[i].spot);
+        json_decref(json);
+    }
+}
+
+static void limits_of_a_container_are_read_in_their_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cpu, *memory;
+        double vcpu, gib;
+    } cases[] = {{"8", "32Gi", 8, 32},        {"1000m", "512Mi", 1, 0.5}, {"", "", 0, 0},
+                 {"x", "32GB", 0, 0},         {"8 ", "-", 0, 0},          {"2", "1073741824", 2, 1},
+                 {"0.5", "1048576Ki", 0.5, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *json = json_pack("{s:{s:{s:s, s:s}}}", "resources", "limits", "cpu", cases[i].cpu, "memory",
+                                 cases[i].memory);
+        struct run_limits l = run_limits_of(json);
+        assert_true(l.vcpu == cases[i].vcpu && l.gib == cases[i].gib);
+        json_decref(json);
+    }
+    assert_true(run_limits_of(NULL).vcpu == 0);
+}
+
 /* --- policies --- */
 
 static const struct policy_place bucket = {.kind = POLICY_BUCKET, .names = {"model-bkt"}};
@@ -760,6 +867,10 @@ int main(void)
         TEST(services_of_all_regions_are_found_page_by_page),
         TEST(region_that_does_not_answer_is_not_an_empty_one),
         TEST(other_lists),
+        TEST(what_lies_in_a_project_says_how_much_and_whose),
+        TEST(buckets_go_once_and_only_when_they_are_empty),
+        TEST(machine_is_read_from_whatever_it_says),
+        TEST(limits_of_a_container_are_read_in_their_units),
         TEST(binding_is_added_under_the_etag_that_was_read),
         TEST(what_is_there_already_is_not_written),
         TEST(conditional_binding_is_another_and_stays),

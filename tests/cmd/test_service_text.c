@@ -3,8 +3,10 @@
 #include "cmd/byte_size.h"
 #include "cmd/commands.h"
 #include "cmd/instance_options.h"
+#include "cmd/running_cost.h"
 #include "cmd/service_report.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +87,100 @@ static void what_is_unknown_is_null_in_json(void **state)
     json = service_json(&s);
     assert_true(json_is_integer(json_object_get(json, "requests")));
     json_decref(json);
+}
+
+static void amounts_of_money_are_short_and_never_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        double usd;
+        const char *text;
+    } cases[] = {{NAN, "unknown"},    {0, "$0"},           {0.00001, "<$0.0001"},
+                 {0.0001, "$0.0001"}, {0.0994, "$0.0994"}, {0.0995, "$0.10"},
+                 {99.94, "$99.94"},   {99.96, "$100"},     {1234.5, "$1234"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[RUNNING_COST_TEXT];
+        assert_string_equal(running_cost_text(cases[i].usd, text), cases[i].text);
+    }
+}
+
+/* us-central1: an L4 without zonal redundancy is 0.0001867 a second, instance-based 0.000018 and 0.000002. */
+static void services_cost_what_is_kept_of_them(void **state)
+{
+    (void)state;
+    struct prices *p = prices_builtin(NULL);
+    const double month = 730 * 3600, l4 = 0.0001867, shape = 8 * 18e-6 + 32 * 2e-6;
+    static const uint64_t gib32 = (uint64_t)32 << 30;
+    const struct {
+        struct target_service service;
+        double usd;
+    } cases[] = {
+        {{.region = NULL, .min_instances = 1}, 0},
+        {{.region = "us-central1", .vcpu = 8, .memory_limit_bytes = gib32}, 0},
+        {{.region = "us-central1",
+          .vcpu = 8,
+          .memory_limit_bytes = gib32,
+          .min_instances = 1,
+          .cpu_always = true},
+         month * shape},
+        {{.region = "us-central1",
+          .vcpu = 8,
+          .memory_limit_bytes = gib32,
+          .min_instances = 2,
+          .cpu_always = true,
+          .accelerator = "nvidia-l4"},
+         2 * month * (shape + l4)},
+        {{.region = "us-central1",
+          .vcpu = 8,
+          .memory_limit_bytes = gib32,
+          .min_instances = 1,
+          .cpu_always = true,
+          .accelerator = "nvidia-l4",
+          .zonal_redundancy = true},
+         NAN},
+        {{.region = "us-central1",
+          .vcpu = 8,
+          .memory_limit_bytes = gib32,
+          .min_instances = 1,
+          .cpu_always = true,
+          .accelerator = "nvidia-of-tomorrow"},
+         NAN},
+        {{.region = "moon-base1", .vcpu = 8, .memory_limit_bytes = gib32, .min_instances = 1}, NAN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double usd = running_cost_service(p, &cases[i].service);
+        assert_int_equal(isnan(usd), isnan(cases[i].usd));
+        assert_true(isnan(usd) || fabs(usd - cases[i].usd) <= 1e-9 * cases[i].usd);
+    }
+    prices_free(p);
+}
+
+/* 0.5 GiB of images at 0.1, and in some regions 5 GiB of Standard storage at 0.02, are free: once. */
+static void what_is_free_is_free_once(void **state)
+{
+    (void)state;
+    struct prices *p = prices_builtin(NULL);
+    const uint64_t gib = (uint64_t)1 << 30;
+    struct holding images = {
+        .kind = HOLDING_IMAGES, .has_bytes = true, .bytes = gib / 2, .region = "us-central1"};
+    struct holding bucket = {.kind = HOLDING_BUCKET,
+                             .has_bytes = true,
+                             .bytes = 4 * gib,
+                             .region = "us-central1",
+                             .storage_class = "standard"};
+    struct running_free used = {0};
+    assert_true(running_cost_holding(p, &used, &images) == 0);
+    assert_true(fabs(running_cost_holding(p, &used, &images) - 0.05) < 1e-12);
+    assert_true(running_cost_holding(p, &used, &bucket) == 0);
+    bucket.region = "us-east1";
+    assert_true(fabs(running_cost_holding(p, &used, &bucket) - 3 * 0.02) < 1e-12);
+    bucket.storage_class = "of-tomorrow";
+    assert_true(isnan(running_cost_holding(p, &used, &bucket)));
+    bucket.bytes = 0;
+    assert_true(running_cost_holding(p, &used, &bucket) == 0);
+    bucket.has_bytes = false;
+    assert_true(isnan(running_cost_holding(p, &used, &bucket)));
+    prices_free(p);
 }
 
 static bool has(const char *const *list, const char *word)
@@ -184,6 +280,9 @@ int main(void)
         cmocka_unit_test(instance_that_does_not_hold_the_model_is_refused_with_what_would_help),
         cmocka_unit_test(amounts_of_memory_are_read_as_cloud_run_reads_them),
         cmocka_unit_test(states_say_since_when_and_when_it_goes_on),
+        cmocka_unit_test(amounts_of_money_are_short_and_never_nothing),
+        cmocka_unit_test(services_cost_what_is_kept_of_them),
+        cmocka_unit_test(what_is_free_is_free_once),
         cmocka_unit_test(what_is_unknown_is_null_in_json),
         cmocka_unit_test(options_become_the_variables_of_a_container),
         cmocka_unit_test(what_nobody_says_is_no_variable),

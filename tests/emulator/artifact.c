@@ -62,22 +62,45 @@ void repositories_create(struct exchange *x)
     json_decref(body);
 }
 
+static struct bucket *blobs_locked(struct world *w)
+{
+    struct bucket *b = bucket_find_locked(w, BLOBS);
+    return b ? b : bucket_put_locked(w, BLOBS, json_pack("{s:s}", "name", BLOBS), json_object());
+}
+
+/* As it is told: with the size of all that lies there, of whatever region. */
+static json_t *told_repository_locked(struct exchange *x, const json_t *doc)
+{
+    const struct bucket *b = blobs_locked(x->service->world);
+    json_t *told = google_told(doc);
+    char *within = arena_printf(x->arena, GOOGLE_PROJECT "%s/", strrchr(text_at(doc, "name"), '/'));
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < b->count; i++)
+        if (!strncmp(b->objects[i]->name, within, strlen(within)))
+            bytes += b->objects[i]->size;
+    if (bytes)
+        set_text(told, "sizeBytes", "%llu", (unsigned long long)bytes);
+    return told;
+}
+
 void repositories_get(struct exchange *x)
 {
     world_lock(x->service->world);
     const json_t *doc = find_repository_locked(x);
     if (doc)
-        answer_doc(x, doc);
+        answer_json(x, 200, told_repository_locked(x, doc));
     world_unlock(x->service->world);
 }
 
+typedef json_t *(*tell_fn)(struct exchange *x, const json_t *doc);
+
 /* Docs whose key begins so, as told, in a list. */
-static json_t *list_locked(struct exchange *x, const char *prefix)
+static json_t *list_locked(struct exchange *x, const char *prefix, tell_fn tell)
 {
     json_t *list = json_array(), *key, *keys = doc_keys_locked(x->service->world, prefix);
     size_t i;
     json_array_foreach(keys, i, key)
-        json_array_append_new(list, google_told(doc_find_locked(x->service->world, json_string_value(key))));
+        json_array_append_new(list, tell(x, doc_find_locked(x->service->world, json_string_value(key))));
     json_decref(keys);
     return list;
 }
@@ -85,7 +108,7 @@ static json_t *list_locked(struct exchange *x, const char *prefix)
 void repositories_list(struct exchange *x)
 {
     world_lock(x->service->world);
-    json_t *list = list_locked(x, repository_key(x, x->captures[1], ""));
+    json_t *list = list_locked(x, repository_key(x, x->captures[1], ""), told_repository_locked);
     world_unlock(x->service->world);
     answer_json(x, 200, json_pack("{s:o}", "repositories", list));
 }
@@ -96,12 +119,6 @@ static void remove_all_locked(struct world *w, const char *prefix)
     size_t i;
     json_array_foreach(keys, i, key) doc_remove_locked(w, json_string_value(key));
     json_decref(keys);
-}
-
-static struct bucket *blobs_locked(struct world *w)
-{
-    struct bucket *b = bucket_find_locked(w, BLOBS);
-    return b ? b : bucket_put_locked(w, BLOBS, json_pack("{s:s}", "name", BLOBS), json_object());
 }
 
 static void remove_blobs_locked(struct world *w, const char *prefix)
@@ -126,12 +143,19 @@ void repositories_delete(struct exchange *x)
     world_unlock(w);
 }
 
+static json_t *told_image(struct exchange *x, const json_t *doc)
+{
+    (void)x;
+    return google_told(doc);
+}
+
 void images_list(struct exchange *x)
 {
     json_t *list = NULL;
     world_lock(x->service->world);
     if (find_repository_locked(x))
-        list = list_locked(x, arena_printf(x->arena, "image/" GOOGLE_PROJECT "/%s/", x->captures[2]));
+        list = list_locked(x, arena_printf(x->arena, "image/" GOOGLE_PROJECT "/%s/", x->captures[2]),
+                           told_image);
     world_unlock(x->service->world);
     if (list)
         answer_json(x, 200, json_pack("{s:o}", "dockerImages", list));

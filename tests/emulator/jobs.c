@@ -228,6 +228,29 @@ void job_insert(struct exchange *x)
     pthread_mutex_unlock(&all->mutex);
 }
 
+static bool is_running(struct job *j, const struct service *s)
+{
+    bool running = false;
+    for (int i = 0; i < j->task_count; i++) {
+        look_at_task(j, s, i);
+        running = running || j->tasks[i].pid;
+    }
+    return running;
+}
+
+/* GoogleCloudRunV2ExecutionReference */
+static json_t *reference_locked(struct exchange *x, struct job *j)
+{
+    const char *name = strrchr(j->path, '/') + 1, *now = time_text(x->arena, service_now_us(x->service));
+    bool running = is_running(j, x->service);
+    json_t *r = json_pack("{s:s, s:s, s:s}", "name",
+                          arena_printf(x->arena, "%s/executions/%s-1", j->path, name), "createTime", now,
+                          "completionStatus", running ? "EXECUTION_RUNNING" : "EXECUTION_SUCCEEDED");
+    if (!running)
+        json_object_set_new(r, "completionTime", json_string(now));
+    return r;
+}
+
 void job_read(struct exchange *x)
 {
     struct jobs *all = x->service->jobs;
@@ -236,9 +259,35 @@ void job_read(struct exchange *x)
     if (j) {
         json_t *body = json_deep_copy(j->body);
         json_object_set_new(body, "name", json_string(j->path));
+        if (j->runs)
+            json_object_set_new(body, "latestCreatedExecution", reference_locked(x, j));
         answer_json(x, 200, body);
     }
     pthread_mutex_unlock(&all->mutex);
+}
+
+/* "projects/P/locations/L/jobs/NAME" in the words of Knative. */
+static json_t *knative_head_locked(const struct job *j)
+{
+    char region[80] = "";
+    json_t *labels = json_deep_copy(json_object_get(j->body, "labels"));
+    labels = labels ? labels : json_object();
+    sscanf(j->path, "projects/%*[^/]/locations/%79[^/]", region);
+    json_object_set_new(labels, "cloud.googleapis.com/location", json_string(region));
+    return json_pack("{s:s, s:s, s:{s:s, s:o}}", "apiVersion", "run.googleapis.com/v1", "kind", "Job",
+                     "metadata", "name", strrchr(j->path, '/') + 1, "labels", labels);
+}
+
+void jobs_find(struct exchange *x)
+{
+    struct jobs *all = x->service->jobs;
+    json_t *list = json_array();
+    pthread_mutex_lock(&all->mutex);
+    for (int i = 0; i < MAX_JOBS; i++)
+        if (all->items[i].path)
+            json_array_append_new(list, knative_head_locked(&all->items[i]));
+    pthread_mutex_unlock(&all->mutex);
+    answer_json(x, 200, json_pack("{s:o}", "items", list));
 }
 
 void job_remove(struct exchange *x)

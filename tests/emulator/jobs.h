@@ -11,6 +11,7 @@ struct jobs;
 struct jobs *jobs_new(void);
 void jobs_free(struct jobs *j); /* ends what runs */
 
+void jobs_find(struct exchange *x); /* of all regions, in Knative's words; looks at no label, as v1 does */
 void job_insert(struct exchange *x);
 void job_read(struct exchange *x);
 void job_verb(struct exchange *x); /* NAME:run */

@@ -44,6 +44,7 @@ static const struct route routes[] = {
     {"main", "DELETE", "/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
     {"main", "DELETE", "/resumable/upload/storage/v1/b/{}/o", begin_session_delete, finish_session_delete},
 
+    {"main", "GET", "/apis/run.googleapis.com/v1/namespaces/{}/jobs", begin_json, jobs_find},
     {"main", "POST", "/v2/projects/{}/locations/{}/jobs", begin_json, job_insert},
     {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_read},
     {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}", begin_json, job_verb},

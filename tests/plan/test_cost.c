@@ -189,6 +189,45 @@ static void machines_have_the_memory_that_is_needed(void **state)
                         "gce.g2-standard-4.asia-northeast1");
 }
 
+/* e2-standard-4 in Tokyo: 0.17193144 an hour, its address 0.005; pd-balanced 0.13 for each GiB. */
+static void machine_costs_what_stands_there(void **state)
+{
+    (void)state;
+    static const struct {
+        struct cost_vm vm;
+        double usd;
+    } cases[] = {
+        {{"e2-standard-4", "asia-northeast1", 10, .runs = true, .external = true},
+         730 * (0.17193144 + 0.005) + 1.3},
+        {{"e2-standard-4", "asia-northeast1", 10, .runs = true}, 730 * 0.17193144 + 1.3},
+        {{"e2-standard-4", "asia-northeast1", 10, .external = true}, 1.3},
+        {{"e2-standard-4", "asia-northeast1", 10, .spot = true}, 1.3},
+        {{"e2-standard-4", "asia-northeast1", 10, .runs = true, .spot = true}, NAN},
+        {{"m3-ultramem-32", "asia-northeast1", 10, .runs = true}, NAN},
+        {{"e2-standard-4", "europe-west1", 10, .runs = false}, NAN},
+        {{"", "", 0, .runs = false}, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double usd = cost_vm(snapshot, &cases[i].vm);
+        if (isnan(cases[i].usd))
+            assert_true(isnan(usd));
+        else
+            assert_near(usd, cases[i].usd, 1e-9);
+    }
+}
+
+/* Tier 1, idle: 0.0000025 for each vCPU and GiB of a second; instance-based 0.000018 and 0.000002. */
+static void instances_that_are_kept_cost_while_nobody_asks(void **state)
+{
+    (void)state;
+    double month = 730 * 3600;
+    assert_near(cost_kept(snapshot, "asia-northeast1", 8, 32, false, 2), 2 * month * (8 + 32) * 2.5e-6, 1e-9);
+    assert_near(cost_kept(snapshot, "asia-northeast1", 8, 32, true, 1), month * (8 * 18e-6 + 32 * 2e-6),
+                1e-9);
+    assert_true(cost_kept(snapshot, "asia-northeast1", 8, 32, true, 0) == 0);
+    assert_true(isnan(cost_kept(snapshot, "mars-north1", 8, 32, false, 1)));
+}
+
 /* 16.8 GB are 15.64 GiB; 0.023 in Tokyo; nearline 0.016 and 0.01 for each GiB that is read. */
 static void bucket_costs_what_lies_there_and_what_is_read(void **state)
 {
@@ -270,6 +309,8 @@ int main(void)
         cmocka_unit_test(where_prices_are_unknown_so_is_the_sum),
         cmocka_unit_test(break_even_is_where_both_cost_the_same),
         cmocka_unit_test(machines_have_the_memory_that_is_needed),
+        cmocka_unit_test(machine_costs_what_stands_there),
+        cmocka_unit_test(instances_that_are_kept_cost_while_nobody_asks),
         cmocka_unit_test(bucket_costs_what_lies_there_and_what_is_read),
         cmocka_unit_test(staging_is_paid_once),
         cmocka_unit_test(gpu_is_paid_with_its_instance),

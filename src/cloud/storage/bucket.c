@@ -1,6 +1,9 @@
 /* bucket.c: buckets as JSON; what stands in it is the caller's business. */
+#include "cloud/call/rest.h"
+#include "cloud/label.h"
 #include "cloud/storage/request.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,4 +128,59 @@ json_t *bucket_patch(struct cloud *c, const char *bucket, int64_t if_metagenerat
     if (!json)
         err_wrap(e, "gs://%s", bucket);
     return json;
+}
+
+/* --- all of a project --- */
+
+struct finding {
+    bucket_fn fn;
+    void *arg;
+};
+
+/* "ASIA-NORTHEAST1" is what others call "asia-northeast1". */
+static void take_small(const json_t *item, const char *name, char *out, size_t room)
+{
+    const char *text = json_string_value(json_object_get(item, name));
+    snprintf(out, room, "%s", text ? text : "");
+    for (; *out; out++)
+        *out = (char)tolower((unsigned char)*out);
+}
+
+static bool take_bucket(void *arg, const json_t *item, struct err *e)
+{
+    enum { DAY_SECONDS = 86400 };
+    const struct finding *f = arg;
+    const json_t *soft_delete = json_object_get(item, "softDeletePolicy");
+    const char *seconds = json_string_value(json_object_get(soft_delete, "retentionDurationSeconds"));
+    struct bucket_found b = {.name = json_string_value(json_object_get(item, "name")),
+                             .ours = label_is_ours(item),
+                             .soft_delete_days = seconds ? strtoll(seconds, NULL, 10) / DAY_SECONDS : 0};
+    if (!b.name)
+        return err_set(e, ERR_CORRUPT, "a bucket without a name");
+    take_small(item, "location", b.location, sizeof b.location);
+    take_small(item, "storageClass", b.storage_class, sizeof b.storage_class);
+    return f->fn(f->arg, &b, e);
+}
+
+bool bucket_each(struct cloud *c, const char *project, bucket_fn fn, void *arg, struct err *e)
+{
+    struct rest q = {.api = "storage",
+                     .method = "GET",
+                     .path = "/storage/v1/b?projection=noAcl&maxResults=1000&project={}",
+                     .names = {project},
+                     .flags = CLOUD_NO_QUOTA};
+    return rest_each(c, &q, "items", take_bucket, &(struct finding){fn, arg}, e) ||
+           err_wrap(e, "buckets of %s", project);
+}
+
+bool bucket_delete(struct cloud *c, const char *bucket, struct err *e)
+{
+    struct rest q = {.api = "storage",
+                     .method = "DELETE",
+                     .path = "/storage/v1/b/{}",
+                     .names = {bucket},
+                     .flags = CLOUD_IDEMPOTENT | CLOUD_NO_QUOTA};
+    json_t *gone = rest_delete(c, &q, e);
+    json_decref(gone);
+    return gone || err_wrap(e, "gs://%s", bucket);
 }

@@ -1,6 +1,7 @@
 /* service.c: whether the service runs, why it does not, and what it costs while nobody calls it. */
 #include "doctor/check/patient.h"
 #include "doctor/check/service_shape.h"
+#include "plan/cost.h"
 
 #include <math.h>
 #include <string.h>
@@ -293,7 +294,8 @@ static void judge_cost(const struct patient *p, const struct service_shape *s)
         f->why = _("Instances that are kept are charged for each second.");
         f->next = verbatim(p, "gcloud run services update %s --region=%s --min-instances=0", name(p),
                            subject(p, "region"));
-        f->usd_per_month = service_idle_usd(p, s, s->min_instances);
+        f->usd_per_month = cost_kept(p->prices, subject(p, "region"), s->vcpu, s->memory_gib, s->always_on,
+                                     s->min_instances);
     } else if (s->always_on) {
         f = find(p, "service-always-on", SEVERITY_NOTE, CERTAINTY_CERTAIN,
                  say(p, "Service %s is billed by instance, not by request.", name(p)));

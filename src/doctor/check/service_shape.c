@@ -1,36 +1,8 @@
 #include "doctor/check/service_shape.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cloud/run.h"
 
 enum { DEFAULT_MAX_INSTANCES = 100 }; /* run/docs/about-max-instances */
-
-double quantity_gib(const char *text)
-{
-    static const struct {
-        const char *suffix;
-        double gib;
-    } units[] = {{"Gi", 1},
-                 {"Mi", 1.0 / 1024},
-                 {"Ki", 1.0 / 1048576},
-                 {"G", 1e9 / 1073741824},
-                 {"M", 1e6 / 1073741824},
-                 {"", 1.0 / 1073741824}};
-    char *end;
-    double n = strtod(text, &end);
-    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].suffix) == 0)
-            return n * units[i].gib;
-    return 0;
-}
-
-double quantity_vcpu(const char *text)
-{
-    char *end;
-    double n = strtod(text, &end);
-    return strcmp(end, "m") == 0 ? n / 1000 : *end || end == text ? 0 : n;
-}
 
 /* The service's own scaling, else the revision's. */
 static int scaling(const json_t *service, const char *name)
@@ -51,22 +23,15 @@ static double probe_seconds(const json_t *probe)
 struct service_shape service_shape_of(const struct patient *p)
 {
     const json_t *service = answer_of(p, "service").body;
-    const json_t *container = item_at(at(service, "template.containers"), 0),
-                 *limits = at(container, "resources.limits");
+    const json_t *container = item_at(at(service, "template.containers"), 0);
+    struct run_limits limits = run_limits_of(container);
     int most = scaling(service, "maxInstanceCount");
     if (!service)
         return (struct service_shape){0};
-    return (struct service_shape){.vcpu = quantity_vcpu(text_at(limits, "cpu")),
-                                  .memory_gib = quantity_gib(text_at(limits, "memory")),
+    return (struct service_shape){.vcpu = limits.vcpu,
+                                  .memory_gib = limits.gib,
                                   .min_instances = scaling(service, "minInstanceCount"),
                                   .max_instances = most ? most : DEFAULT_MAX_INSTANCES,
                                   .always_on = !true_at(container, "resources.cpuIdle"),
                                   .probe_seconds = probe_seconds(at(container, "startupProbe"))};
-}
-
-double service_idle_usd(const struct patient *p, const struct service_shape *s, int instances)
-{
-    struct run_rates rates = prices_run(p->prices, prices_tier(p->prices, subject(p, "region")));
-    struct run_rate rate = s->always_on ? rates.instance : rates.idle;
-    return instances * 730 * 3600 * (s->vcpu * rate.cpu + s->memory_gib * rate.memory);
 }

@@ -13,12 +13,4 @@ struct service_shape {
 };
 struct service_shape service_shape_of(const struct patient *p);
 
-/* "32Gi", "512Mi", "2G"; "8", "1000m". 0: not of that form. */
-double quantity_gib(const char *text);
-double quantity_vcpu(const char *text);
-
-/* What an instance of that shape costs a month (730 h) while it idles, or runs all the time; NAN: not known.
- */
-double service_idle_usd(const struct patient *p, const struct service_shape *s, int instances);
-
 #endif

@@ -4,6 +4,7 @@
 #include "base/stop.h"
 #include "cloud/artifact.h"
 #include "cloud/iam.h"
+#include "cloud/label.h"
 #include "cloud/serviceusage.h"
 
 #include <stdarg.h>
@@ -12,9 +13,9 @@
 #include <time.h>
 
 #define READER "roles/storage.objectViewer"
-#define NOTE "managed-by=ferry"
+#define NOTE LABEL
 
-enum { ACCOUNT_ID_MAX = 30, NAME_KEPT = 15, NEW_ACCOUNT_TRIES = 30 };
+enum { ACCOUNT_ID_MAX = 30, NAME_KEPT = 15, NEW_ACCOUNT_TRIES = 30, DESCRIPTION_MAX = 256 /* bytes, IAM */ };
 
 void around_say(struct target_run *r, const char *format, ...)
 {
@@ -57,7 +58,14 @@ bool around_enable_apis(struct target_run *r, bool with_secrets, struct err *e)
 
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e)
 {
-    return api_enabled(r->cloud, r->project, &api, 1, on, e);
+    struct err problem = {0};
+    bool known = api_enabled(r->cloud, r->project, &api, 1, on, &problem);
+    if (known || problem.kind == ERR_AUTH) {
+        *on = known ? *on : true;
+        return true;
+    }
+    *e = problem;
+    return false;
 }
 
 bool around_is_nothing(struct target_run *r, const char *api, const struct err *problem)
@@ -108,6 +116,29 @@ static char *buckets_of(struct target_run *r, const struct target_spec *s)
     return all;
 }
 
+/* The URI of its live configuration in a bucket; "": none. */
+static const char *config_of(const struct target_spec *s)
+{
+    static const char name[] = "FERRY_CONFIG=";
+    for (const char *const *v = s->environment; *v; v++)
+        if (strncmp(*v, name, sizeof name - 1) == 0 && strncmp(*v + sizeof name - 1, "gs://", 5) == 0)
+            return *v + sizeof name - 1;
+    return "";
+}
+
+/* What was deployed stands there, too, where it goes in: a deploy that was killed has no service to say it.
+ */
+static char *note_of(struct target_run *r, const struct target_spec *s, const char *buckets)
+{
+    const char *config = config_of(s);
+    char *whole = arena_printf(r->arena, NOTE " service=%s region=%s model=%s config=%s buckets=%s", s->name,
+                               r->region, s->model, config, buckets);
+    bool fits = whole && strlen(whole) <= DESCRIPTION_MAX && !strchr(s->model, ' ') && !strchr(config, ' ');
+    return fits
+               ? whole
+               : arena_printf(r->arena, NOTE " service=%s region=%s buckets=%s", s->name, r->region, buckets);
+}
+
 static bool make_account(struct target_run *r, const struct target_spec *s, const char *email,
                          const char *buckets, struct err *e)
 {
@@ -124,8 +155,7 @@ static bool make_account(struct target_run *r, const struct target_spec *s, cons
     struct account_new n = {.project = r->project,
                             .id = account_id(r, s->name),
                             .display_name = arena_printf(r->arena, "ferry: %s", s->name),
-                            .description = arena_printf(r->arena, NOTE " service=%s region=%s buckets=%s",
-                                                        s->name, r->region, buckets)};
+                            .description = note_of(r, s, buckets)};
     json_t *made = account_create(r->cloud, &n, &problem);
     json_decref(made);
     if (!made && problem.kind != ERR_BUSY && e)
@@ -287,9 +317,11 @@ static bool take_account(void *arg, const json_t *account, struct err *e)
     const char *note = json_string_value(json_object_get(account, "description"));
     if (!is_ours(note))
         return true;
-    struct around_account a = {.service = noted(each->run->arena, note, " service=", " "),
-                               .region = noted(each->run->arena, note, " region=", " "),
-                               .buckets = noted(each->run->arena, note, " buckets=", "")};
+    struct cloud_run_memory a = {.service = noted(each->run->arena, note, " service=", " "),
+                                 .region = noted(each->run->arena, note, " region=", " "),
+                                 .model = noted(each->run->arena, note, " model=", " "),
+                                 .config = noted(each->run->arena, note, " config=", " "),
+                                 .buckets = noted(each->run->arena, note, " buckets=", "")};
     return each->fn(each->arg, &a, e);
 }
 
@@ -349,7 +381,7 @@ bool around_repository(struct target_run *r, struct err *e)
         return is != NULL;
     }
     around_say(r, "making the repository of images in %s", r->region);
-    json_t *labels = json_pack("{s:s}", "managed-by", "ferry");
+    json_t *labels = json_pack("{s:s}", LABEL_NAME, LABEL_OWNER);
     struct wait w = patience(r);
     problem = (struct err){0};
     json_t *made = operation_finish(r->cloud, "artifactregistry", "v1",

@@ -16,7 +16,8 @@ bool around_nap(struct target_run *r, struct err *e);
 
 /* with_secrets: Secret Manager's, too. */
 bool around_enable_apis(struct target_run *r, bool with_secrets, struct err *e);
-/* Whether the API is on; one that is not has nothing of ours. */
+/* Whether the API is on; one that is not has nothing of ours. Who may not ask is told that it is, and hears
+ * from the API itself. */
 bool around_api_is_on(struct target_run *r, const char *api, bool *on, struct err *e);
 
 /* Whether a look that failed so means that there is nothing: not found, or, in a rehearsal, an API that is
@@ -41,11 +42,8 @@ bool around_given_account(struct target_run *r, const struct target_spec *s, con
 /* Rights and account are gone; none there, or one that is not ours, is fine. */
 bool around_account_remove(struct target_run *r, const char *name, struct err *e);
 
-/* What a runtime account says of itself. */
-struct around_account {
-    const char *service, *region, *buckets; /* in the arena; buckets: "a b" */
-};
-typedef bool (*around_account_fn)(void *arg, const struct around_account *a, struct err *e);
+/* Each of them, with what it says of itself. */
+typedef cloud_run_memory_fn around_account_fn;
 bool around_account_each(struct target_run *r, around_account_fn fn, void *arg, struct err *e);
 
 bool around_repository(struct target_run *r, struct err *e);

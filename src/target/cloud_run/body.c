@@ -1,5 +1,7 @@
 #include "target/cloud_run/body.h"
 
+#include "cloud/label.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -92,7 +94,7 @@ json_t *body_traffic_to(const char *revision)
 json_t *body_make(const struct target_spec *s, const char *image, const char *account,
                   const struct body_key *key)
 {
-    return json_pack("{s:{s:s}, s:s, s:o, s:o}", "labels", BODY_LABEL, BODY_OWNER, "ingress",
+    return json_pack("{s:{s:s}, s:s, s:o, s:o}", "labels", LABEL_NAME, LABEL_OWNER, "ingress",
                      "INGRESS_TRAFFIC_ALL", "template", template_of(s, image, account, key), "traffic",
                      body_traffic_latest());
 }

@@ -7,9 +7,6 @@
 
 #include <jansson.h>
 
-#define BODY_LABEL "managed-by"
-#define BODY_OWNER "ferry"
-
 /* The secret that FERRY_API_KEY comes from; secret NULL: none is asked for. */
 struct body_key {
     const char *secret, *version;

@@ -1,5 +1,6 @@
 #include "target/cloud_run/key.h"
 
+#include "cloud/label.h"
 #include "cloud/policy.h"
 #include "cloud/secret.h"
 #include "target/cloud_run/around.h"
@@ -19,12 +20,6 @@ static char *own_name(struct target_run *r, const char *service, struct err *e)
     if (!name)
         err_set(e, ERR_MEMORY, "no memory");
     return name;
-}
-
-static bool is_ours(const json_t *secret)
-{
-    const char *owner = json_string_value(json_object_get(json_object_get(secret, "labels"), BODY_LABEL));
-    return owner && strcmp(owner, BODY_OWNER) == 0;
 }
 
 /* --- what is in it --- */
@@ -94,7 +89,7 @@ static bool make_secret(struct target_run *r, const char *service, const char *s
 {
     struct err problem = {0};
     json_t *labels =
-        json_pack("{s:s, s:s, s:s}", BODY_LABEL, BODY_OWNER, "service", service, "region", r->region);
+        json_pack("{s:s, s:s, s:s}", LABEL_NAME, LABEL_OWNER, "service", service, "region", r->region);
     if (!labels)
         return err_set(e, ERR_MEMORY, "no memory");
     json_t *is = secret_create(r->cloud, r->project, secret, labels, &problem);
@@ -111,12 +106,12 @@ static bool own_secret(struct target_run *r, const char *service, const char *se
 {
     struct err problem = {0};
     json_t *is = secret_get(r->cloud, r->project, secret, &problem);
-    bool ours = is_ours(is), there = is != NULL;
+    bool ours = label_is_ours(is), there = is != NULL;
     json_decref(is);
     if (there)
         return ours || err_set(e, ERR_USAGE,
-                               "there is a secret %s that Ferry has not made (no label " BODY_LABEL
-                               "=" BODY_OWNER "): --key-secret %s takes it as it is",
+                               "there is a secret %s that Ferry has not made (no label " LABEL
+                               "): --key-secret %s takes it as it is",
                                secret, secret);
     if (around_is_nothing(r, API, &problem))
         return make_secret(r, service, secret, made, e);
@@ -203,7 +198,7 @@ bool key_remove(struct target_run *r, const char *name, struct err *e)
     if (!on)
         return true;
     json_t *is = secret_get(r->cloud, r->project, secret, &problem);
-    bool ours = is_ours(is), there = is != NULL;
+    bool ours = label_is_ours(is), there = is != NULL;
     json_decref(is);
     if (!there)
         return unseen(r, secret, &problem, e);
@@ -240,8 +235,7 @@ bool key_each(struct target_run *r, key_fn fn, void *arg, struct err *e)
     bool on = false;
     if (!around_api_is_on(r, API, &on, e))
         return false;
-    if (!on || secret_each(r->cloud, r->project, BODY_LABEL "=" BODY_OWNER, take, &each, &problem) ||
-        problem.kind == ERR_AUTH)
+    if (!on || secret_each(r->cloud, r->project, LABEL, take, &each, &problem) || problem.kind == ERR_AUTH)
         return true;
     *e = problem;
     return false;

@@ -1,6 +1,7 @@
 #include "target/cloud_run/look.h"
 
 #include "base/stop.h"
+#include "cloud/label.h"
 #include "cloud/logging.h"
 #include "cloud/policy.h"
 #include "cloud/run.h"
@@ -11,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define LABEL BODY_LABEL "=" BODY_OWNER
 
 enum { FOLLOW_SECONDS = 2 };
 
@@ -50,16 +49,26 @@ static int64_t seconds_of(const char *rfc3339)
     return rfc3339 && strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &t) ? (int64_t)timegm(&t) : 0;
 }
 
-static void take_limits(struct target_service *s, const json_t *template)
+/* The service's own counts, else the revision's. */
+static int kept(const json_t *is)
 {
+    const json_t *own = json_object_get(json_object_get(is, "scaling"), "minInstanceCount");
+    const json_t *scaling = json_object_get(json_object_get(is, "template"), "scaling");
+    return (int)json_integer_value(own ? own : json_object_get(scaling, "minInstanceCount"));
+}
+
+static void take_shape(struct target_run *r, struct target_service *s, const json_t *is)
+{
+    const json_t *template = json_object_get(is, "template");
     const json_t *container = json_array_get(json_object_get(template, "containers"), 0);
-    const json_t *limits = json_object_get(json_object_get(container, "resources"), "limits");
-    const char *cpu = json_string_value(json_object_get(limits, "cpu")),
-               *memory = json_string_value(json_object_get(limits, "memory"));
-    s->vcpu = cpu ? (int)strtol(cpu, NULL, 10) : 0;
-    s->memory_limit_bytes = memory && strstr(memory, "Gi") ? strtoull(memory, NULL, 10) << 30 : 0;
-    s->min_instances =
-        (int)json_integer_value(json_object_get(json_object_get(template, "scaling"), "minInstanceCount"));
+    const json_t *resources = json_object_get(container, "resources");
+    struct run_limits limits = run_limits_of(container);
+    s->vcpu = (int)limits.vcpu;
+    s->memory_limit_bytes = (uint64_t)(limits.gib * (1 << 30));
+    s->min_instances = kept(is);
+    s->cpu_always = !json_is_true(json_object_get(resources, "cpuIdle"));
+    s->accelerator = keep(r, json_object_get(json_object_get(template, "nodeSelector"), "accelerator"));
+    s->zonal_redundancy = !json_is_true(json_object_get(template, "gpuZonalRedundancyDisabled"));
 }
 
 static struct target_service service_of(struct target_run *r, const char *name, const char *region,
@@ -80,7 +89,7 @@ static struct target_service service_of(struct target_run *r, const char *name, 
                                .problem = failed ? keep(r, json_object_get(condition, "message")) : NULL,
                                .since = seconds_of(json_string_value(json_object_get(is, "updateTime"))),
                                .requests = -1};
-    take_limits(&s, json_object_get(is, "template"));
+    take_shape(r, &s, is);
     take_key(r, &s, is);
     return s;
 }
@@ -150,7 +159,7 @@ static bool take_left(void *arg, const char *service, const char *region, struct
     return l->each(l->arg, &s, e);
 }
 
-static bool take_left_account(void *arg, const struct around_account *a, struct err *e)
+static bool take_left_account(void *arg, const struct cloud_run_memory *a, struct err *e)
 {
     return take_left(arg, a->service, a->region, e);
 }
