@@ -325,7 +325,8 @@ bool cloud_run_destroy(struct target_run *r, const char *name, const struct clou
         return false;
     around_say(r, "removing the service %s in %s", name, s.region);
     return key_let_go(r, &s, e) && remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
-           (!more || more->remove(more->arg, e)) && key_remove(r, name, e) && around_account_remove(r, name, e);
+           (!more || more->remove(more->arg, e)) && key_remove(r, name, e) &&
+           around_account_remove(r, name, e);
 }
 
 static bool destroy(struct target_run *r, const char *name, struct err *e)
