@@ -1,4 +1,5 @@
 /* ask_url.c: the question to a service that speaks OpenAI's chat API, Ferry's or another's. */
+#include "base/catalog.h"
 #include "cloud/identity.h"
 #include "cmd/ask.h"
 #include "cmd/service_client.h"
@@ -52,7 +53,8 @@ static bool take_rest(struct answer *a, json_t *chunk, struct err *e)
     if (json_object_get(chunk, "error") == NULL)
         return true;
     json_unpack(chunk, "{s:{s:s}}", "error", "message", &problem);
-    return err_set(e, ERR_TRANSIENT, "the service broke off: %s", problem ? problem : "it did not say why");
+    return err_set(e, ERR_TRANSIENT, "the service broke off: %s",
+                   problem ? problem : _("it did not say why"));
 }
 
 static bool take_event(void *arg, const struct sse_event *event, struct err *e)

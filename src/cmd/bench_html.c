@@ -1,6 +1,7 @@
 /* bench_html.c: what was measured as one page. */
 #include "cmd/bench.h"
 
+#include "base/catalog.h"
 #include "cmd/page.h"
 #include "cmd/plan_format.h"
 #include "cmd/svg.h"
@@ -51,7 +52,7 @@ static const struct line first_lines[] = {
     {"p50", "c1", first_p50}, {"p90", "c2", first_p90}, {"p99", "c4", first_p99}};
 static const struct line total_lines[] = {
     {"p50", "c1", total_p50}, {"p90", "c2", total_p90}, {"p99", "c4", total_p99}};
-static const struct line speed_lines[] = {{"together", "c1", together}};
+static const struct line speed_lines[] = {{N_("together"), "c1", together}};
 
 struct chart {
     struct report *r;
@@ -117,7 +118,7 @@ static void line(const struct chart *c, const struct line *l)
         double value = l->of(c->points[i]);
         if (!isnan(value))
             svg_dot(c->out, place(c, i), axis_at(&c->y, value), 4, report_text(c->r, "dot %s", l->class),
-                    report_text(c->r, "%s, %s: %s", bench_point_name(c->r, c->points[i]), l->name,
+                    report_text(c->r, "%s, %s: %s", bench_point_name(c->r, c->points[i]), tr(l->name),
                                 say_value(c, value)));
     }
 }
@@ -137,7 +138,8 @@ static void labels(const struct chart *c)
     svg_spread(y, n, LABEL_GAP, TOP, BOTTOM);
     for (int i = 0; i < n; i++)
         svg_text(c->out, place(c, c->count - 1) + 10, y[i] + 4,
-                 report_text(c->r, "label %s", c->lines[which[i]].class), "start", c->lines[which[i]].name);
+                 report_text(c->r, "label %s", c->lines[which[i]].class), "start",
+                 tr(c->lines[which[i]].name));
 }
 
 static void draw(struct chart *c, const struct line *lines, int count, const char *unit, const char *shows)
@@ -161,18 +163,18 @@ static void draw(struct chart *c, const struct line *lines, int count, const cha
 
 static void charts(struct report *r, const struct bench_result *b, enum bench_kind kind, FILE *out)
 {
-    static const char *const across[BENCH_KINDS] = {"requests at a time", "requests a second",
-                                                    "seconds of recording", ""};
-    struct chart c = {.r = r, .out = out, .across = across[kind]};
+    static const char *const across[BENCH_KINDS] = {N_("requests at a time"), N_("requests a second"),
+                                                    N_("seconds of recording"), NULL};
+    struct chart c = {.r = r, .out = out, .across = across[kind] ? tr(across[kind]) : ""};
     for (int i = 0; i < b->count; i++)
         if (b->points[i].kind == kind && b->points[i].requests)
             c.points[c.count++] = &b->points[i];
     if (c.count == 0)
         return;
-    draw(&c, first_lines, 3, " ms", "Time to the first token, in milliseconds");
-    draw(&c, total_lines, 3, " ms", "Time to the end of the answer, in milliseconds");
+    draw(&c, first_lines, 3, " ms", _("Time to the first token, in milliseconds"));
+    draw(&c, total_lines, 3, " ms", _("Time to the end of the answer, in milliseconds"));
     if (kind != BENCH_COLD)
-        draw(&c, speed_lines, 1, " tokens/s", "Tokens a second, of all answers together");
+        draw(&c, speed_lines, 1, _(" tokens/s"), _("Tokens a second, of all answers together"));
 }
 
 /* --- the page --- */
@@ -196,9 +198,9 @@ static void tiles(struct report *r, const struct bench_result *b, FILE *out)
         page_tile(say_seconds(r, one->first_ms.p50 * 1e-3),
                   report_text(r, "to the first token, %s", bench_point_name(r, one)), out);
     if (cold)
-        page_tile(say_seconds(r, cold->first_ms.p50 * 1e-3), "from no instance to the first token", out);
+        page_tile(say_seconds(r, cold->first_ms.p50 * 1e-3), _("from no instance to the first token"), out);
     if (fastest > 0)
-        page_tile(say_few(r, fastest), "tokens a second at most", out);
+        page_tile(say_few(r, fastest), _("tokens a second at most"), out);
     if (one && !isnan(one->usd_per_1000))
         page_tile(say_usd(r, &dollars, one->usd_per_1000),
                   report_text(r, "1,000 requests, %s", bench_point_name(r, one)), out);

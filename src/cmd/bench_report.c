@@ -1,6 +1,7 @@
 /* bench_report.c: what was measured, in tables. */
 #include "cmd/bench.h"
 
+#include "base/catalog.h"
 #include "cmd/plan_format.h"
 
 #include <math.h>
@@ -13,11 +14,12 @@ static const struct money dollars = {0};
 static const struct {
     const char *id, *title, *note;
 } kinds[BENCH_KINDS] = {
-    [BENCH_CLOSED] = {"closed", "So many at a time, each followed by the next", NULL},
-    [BENCH_OPEN] = {"open", "So many a second, at random times",
-                    "Times count from when a request was due, so that a service that falls behind shows it."},
-    [BENCH_LENGTH] = {"lengths", "By length of the recording, one at a time", NULL},
-    [BENCH_COLD] = {"cold", "From no instance to the answer", NULL},
+    [BENCH_CLOSED] = {"closed", N_("So many at a time, each followed by the next"), NULL},
+    [BENCH_OPEN] =
+        {"open", N_("So many a second, at random times"),
+         N_("Times count from when a request was due, so that a service that falls behind shows it.")},
+    [BENCH_LENGTH] = {"lengths", N_("By length of the recording, one at a time"), NULL},
+    [BENCH_COLD] = {"cold", N_("From no instance to the answer"), NULL},
 };
 
 const char *bench_point_name(struct report *r, const struct bench_point *p)
@@ -30,7 +32,7 @@ const char *bench_point_name(struct report *r, const struct bench_point *p)
     case BENCH_LENGTH:
         return report_text(r, "%g s of audio", p->level);
     default:
-        return "cold start";
+        return _("cold start");
     }
 }
 
@@ -76,7 +78,7 @@ static void kind_section(struct report *report, const struct bench_result *b, en
             continue;
         if (!s)
             s = report_section(report, kinds[kind].id, kinds[kind].title,
-                               "load|>requests|>first token|>answer|>tokens/s|>together|>per 1,000");
+                               N_("load|>requests|>first token|>answer|>tokens/s|>together|>per 1,000"));
         row(report, s, p);
         least = p->requests < least ? p->requests : least;
     }
@@ -90,11 +92,12 @@ static void facts(struct report *report, const struct bench_result *b)
 {
     struct report_section *s = report_section(report, "what", "What was asked", "|");
     const char *audio =
-        b->audio_seconds > 0 ? report_text(report, "%.3g s of recording", b->audio_seconds) : "text alone";
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "service", report_text(report, "%s, model %s", b->service, b->model));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "each request",
+        b->audio_seconds > 0 ? report_text(report, "%.3g s of recording", b->audio_seconds) : _("text alone");
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("service"),
+               report_text(report, "%s, model %s", b->service, b->model));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("each request"),
                report_text(report, "%s, at most %d tokens of answer", audio, b->max_tokens));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "when", report_text(report, "%s, by ferry %s", b->date, b->ferry));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("when"), report_text(report, "%s, by ferry %s", b->date, b->ferry));
     report_note(s, "Times are p50/p90/p99. tokens/s: of one answer behind its first token, the median; "
                    "together: all answers' tokens by the time they took.");
     if (b->shape.vcpu)
@@ -155,7 +158,7 @@ static void compare(struct report *report, const struct bench_result *b, const s
 {
     struct report_section *s =
         report_section(report, "compare", report_text(report, "Beside the run of %s", old->date),
-                       "load|>first token, p50|>|>answer, p50|>|>tokens/s together|>");
+                       N_("load|>first token, p50|>|>answer, p50|>|>tokens/s together|>"));
     for (int i = 0; i < b->count; i++) {
         const struct bench_point *then = bench_find(old, &b->points[i]);
         if (then)
@@ -168,7 +171,7 @@ static void compare(struct report *report, const struct bench_result *b, const s
             s, report_text(report,
                            "Not the same was asked: then model %s, %.3g s of recording, at most %d tokens.",
                            old->model, old->audio_seconds, old->max_tokens));
-    report_note(s, "Marked: more than 10 % worse. Runs differ by some percent by themselves.");
+    report_note(s, "Marked: more than 10 percent worse. Runs differ by some percent by themselves.");
 }
 
 void bench_report(struct report *report, const struct bench_result *b, const struct bench_result *old)

@@ -1,5 +1,6 @@
 #include "cmd/bench.h"
 
+#include "base/catalog.h"
 #include "plan/cost.h"
 
 #include <errno.h>
@@ -149,7 +150,7 @@ bool bench_levels(const char *text, const char *option, double least, double mos
             return err_set(e, ERR_USAGE, "--%s: more than %d values", option, BENCH_LEVELS);
         if (!take_level(&at, least, most, whole, &levels[(*count)++]))
             return err_set(e, ERR_USAGE, "--%s: \"%.80s\", expected %s from %g to %g, with commas between",
-                           option, text, whole ? "whole numbers" : "numbers", least, most);
+                           option, text, whole ? _("whole numbers") : _("numbers"), least, most);
     } while (*at);
     return true;
 }

@@ -1,6 +1,7 @@
 /* config_history.c: what a configuration was before. */
 #include "cmd/config.h"
 
+#include "base/catalog.h"
 #include "base/utf8.h"
 #include "cloud/storage.h"
 #include "cmd/human.h"
@@ -205,8 +206,10 @@ static bool pick(struct versions *v, const char *which, int64_t *generation, str
     if (!find_versions(v, e))
         return false;
     if ((uint64_t)n > v->count)
-        return err_set(e, ERR_NOT_FOUND, "%s: %zu earlier version%s kept, so there is no number %lld",
-                       v->run->uri, v->count, v->count == 1 ? " is" : "s are", (long long)n);
+        return err_set(e, ERR_NOT_FOUND,
+                       v->count == 1 ? N_("%s: %zu earlier version is kept, so there is no number %lld")
+                                     : N_("%s: %zu earlier versions are kept, so there is no number %lld"),
+                       v->run->uri, v->count, (long long)n);
     *generation = v->generations[n - 1];
     return true;
 }

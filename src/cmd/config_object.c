@@ -1,6 +1,7 @@
 /* config_object.c: a configuration where it lies: read, checked, changed. */
 #include "cmd/config.h"
 
+#include "base/catalog.h"
 #include "cloud/storage.h"
 
 #include <stdio.h>
@@ -86,7 +87,7 @@ bool config_object_check(const struct config_run *c, const struct config_object 
     if (o->problem.kind == ERR_NONE)
         return true;
     return err_set(e, o->problem.kind, "%s: a service refuses it: %.700s%s", c->uri, o->problem.text,
-                   o->json ? "" : ". `ferry cat` prints it as it is");
+                   o->json ? "" : _(". `ferry cat` prints it as it is"));
 }
 
 static bool must_be_there(const struct config_run *c, const struct config_object *o, struct err *e)

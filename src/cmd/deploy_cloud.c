@@ -1,10 +1,12 @@
 #include "cmd/deploy_cloud.h"
 
+#include "base/catalog.h"
 #include "cloud/gcloud_config.h"
 #include "cmd/confirm.h"
 #include "cmd/deploy_gpu.h"
 #include "cmd/deploy_key.h"
 #include "cmd/image_report.h"
+#include "cmd/live_prices.h"
 #include "cmd/plan_format.h"
 #include "cmd/plan_measure.h"
 #include "cmd/plan_model.h"
@@ -27,6 +29,7 @@ struct deploy_work {
     struct google google;
     struct model_reading reading;
     struct prices *prices;
+    struct price_news news;
     struct plan plan;
     struct cloud_run_options options;
     struct deploy_key key; /* when one was made */
@@ -111,7 +114,7 @@ static bool read_model(struct deploy_work *w, struct err *e)
         return false;
     return w->reading.model.runs ||
            err_set(e, ERR_UNSUPPORTED, "%s: Ferry's engine does not run it: %s", model,
-                   w->reading.why_not ? w->reading.why_not : "another architecture");
+                   w->reading.why_not ? w->reading.why_not : _("another architecture"));
 }
 
 /* --memory against what Cloud Run gives with so many vCPUs. */
@@ -191,6 +194,18 @@ static bool fill_options(struct deploy_work *w, struct err *e)
 
 /* --- what it costs --- */
 
+static void print_prices(const struct deploy_work *w, FILE *out)
+{
+    const struct price_news *n = &w->news;
+    if (n->found > 0)
+        fprintf(out, "  prices  Cloud Billing Catalog, %s", n->date);
+    else
+        fprintf(out, "  prices  a snapshot, %s", prices_date(w->prices));
+    if (n->problem.kind)
+        fprintf(out, "; today's could not be had: %s", n->problem.text);
+    putc('\n', out);
+}
+
 static const char *callers(const struct cloud_run_options *o)
 {
     bool key = o->key.make || o->key.secret;
@@ -203,7 +218,7 @@ static void print_plan(struct deploy_work *w, struct report *report)
 {
     const struct deploy_cloud *d = w->d;
     const struct plan_option *o = w->plan.chosen;
-    const struct money dollars = {0};
+    const struct money money = {w->news.yen_per_usd};
     FILE *out = d->quiet ? stderr : stdout;
     fprintf(out, "%s: %s on Cloud Run in %s (%s), project %s\n", d->spec.name, d->spec.model,
             w->plan.question.region->place, d->run->region, d->run->project);
@@ -213,14 +228,15 @@ static void print_plan(struct deploy_work *w, struct report *report)
     fprintf(out, "  first token from nothing  %s, then %s tokens/s\n",
             say_seconds_span(report, o->cold.first_token),
             say_number_span(report, span_divides(1, o->answer.token)));
-    fprintf(out, "  cost  %s a month at %d requests a day", say_usd_span(report, &dollars, o->month),
+    fprintf(out, "  cost  %s a month at %d requests a day", say_usd_span(report, &money, o->month),
             REQUESTS_PER_DAY);
     if (w->options.min_instances == 0)
         fputs(", nothing while nobody asks", out);
     if (d->source) /* what it will put into the bucket is new */
         fprintf(out, ", and %s for what lies in the bucket",
-                say_usd(report, &dollars, plan_storage_month(&w->plan)));
+                say_usd(report, &money, plan_storage_month(&w->plan)));
     fprintf(out, "; `ferry plan %s` says more\n", d->source ? d->source : d->spec.model);
+    print_prices(w, out);
 }
 
 static bool tell_cost(struct deploy_work *w, struct err *e)
@@ -302,7 +318,8 @@ static bool check_gpu(const struct deploy_work *w, struct err *e)
 
 bool deploy_cloud_plan(struct deploy_work *w, struct err *e)
 {
-    w->prices = prices_builtin(e);
+    struct price_question q = {w->d->run->region, getenv("FERRY_PRICES"), prices_yen_wanted()};
+    w->prices = prices_read(&q, &w->news, w->d->run->arena, e);
     return w->prices && check_gpu(w, e) && read_model(w, e) && make_plan(w, e) && fill_options(w, e) &&
            tell_cost(w, e);
 }

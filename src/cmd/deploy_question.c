@@ -1,5 +1,6 @@
 #include "cmd/deploy_question.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "base/stop.h"
 #include "cloud/identity.h"
@@ -220,12 +221,12 @@ static bool expect(struct asking *q, struct err *e)
 static const char *met(struct report *r, const struct asking *q)
 {
     if (q->before.state == SERVICE_LOADED)
-        return "an instance that was loaded: no cold start was met";
+        return _("an instance that was loaded: no cold start was met");
     if (began_before(q))
         return report_text(r, "an instance that Cloud Run had started %s before, with %.0f %% of its weights",
                            say_seconds(r, (q->before.elapsed_ms - q->met_ms + q->contact_ms) * 1e-3),
                            100 - missing(q->before.bytes, q->before.total) * 100);
-    return "no instance: this contact started one";
+    return _("no instance: this contact started one");
 }
 
 static const char *since_start(struct report *r, double ms, const char *what)
@@ -236,9 +237,9 @@ static const char *since_start(struct report *r, double ms, const char *what)
 static const char *own_timeline(struct report *r, const struct asking *q)
 {
     const struct service_load *l = &q->after;
-    return report_text(r, "%s%s%sall %s of weights %s", since_start(r, l->headers_ms, "headers read"),
-                       since_start(r, l->layer_ms, "first layer"),
-                       since_start(r, l->first_token_ms, "first token"), say_gib(r, (uint64_t)l->total),
+    return report_text(r, "%s%s%sall %s of weights %s", since_start(r, l->headers_ms, _("headers read")),
+                       since_start(r, l->layer_ms, _("first layer")),
+                       since_start(r, l->first_token_ms, _("first token")), say_gib(r, (uint64_t)l->total),
                        say_seconds(r, l->elapsed_ms * 1e-3));
 }
 
@@ -249,21 +250,21 @@ static const char *shown(struct report *r, const struct asking *q)
     bool cut = n > SHOWN;
     for (n = cut ? SHOWN : n; cut && n && ((unsigned char)q->answer.text[n] & 0xc0) == 0x80;)
         n--;
-    return n ? report_text(r, "\"%.*s\"%s", (int)n, q->answer.text, cut ? "…" : "") : "nothing";
+    return n ? report_text(r, "\"%.*s\"%s", (int)n, q->answer.text, cut ? "…" : "") : _("nothing");
 }
 
 static void print(struct report *r, const struct asking *q, double rate)
 {
     r->title = report_text(r, "%s was asked a first question", q->service->name);
     struct report_section *s = report_section(r, "question", "What came", "|");
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "it answered", shown(r, q));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "it met", met(r, q));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("it answered"), shown(r, q));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("it met"), met(r, q));
     REPORT_ROW(
-        s, REPORT_PLAIN, NULL, "first token",
+        s, REPORT_PLAIN, NULL, _("first token"),
         report_text(r, "%s after the first contact", say_seconds(r, first_token_seconds(q, q->contact_ms))));
-    REPORT_ROW(s, REPORT_PLAIN, NULL, "since it began", own_timeline(r, q));
+    REPORT_ROW(s, REPORT_PLAIN, NULL, _("since it began"), own_timeline(r, q));
     if (rate > 0)
-        REPORT_ROW(s, REPORT_PLAIN, NULL, "from the bucket",
+        REPORT_ROW(s, REPORT_PLAIN, NULL, _("from the bucket"),
                    report_text(r, "%s, which plans of this region now rest on", say_rate(r, rate)));
     prediction_section(r, &q->came);
     report_print(r, false, stdout, STDOUT_FILENO);

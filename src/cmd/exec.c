@@ -1,4 +1,5 @@
 /* exec.c: `ferry exec`: a model pulled into a folder, then another program in the place of this one. */
+#include "base/catalog.h"
 #include "cmd/again.h"
 #include "cmd/commands.h"
 #include "cmd/human.h"
@@ -172,8 +173,8 @@ static bool open_places(struct exec *x, struct stage *s, struct err *e)
         return false;
     if (!folder)
         return err_set(e, ERR_NOT_FOUND,
-                       file ? "%s: a file; a folder is pulled, of which --include takes a part"
-                            : "%s: there is nothing of that name",
+                       file ? N_("%s: a file; a folder is pulled, of which --include takes a part")
+                            : N_("%s: there is nothing of that name"),
                        x->text);
     return stage_open_target(s, x->folder, e);
 }

@@ -1,4 +1,5 @@
 /* ls.c: `ferry ls`: what lies in a bucket, a repository or a folder. Printed as it is listed. */
+#include "base/catalog.h"
 #include "base/crc32c.h"
 #include "cmd/commands.h"
 #include "cmd/human.h"
@@ -154,9 +155,10 @@ static bool list(struct ls *l, const char *text, struct arena *a, struct err *e)
         return list_folder(l, a, e);
     if (wildcard_in(l->place.path) && !list_matches(l, a, e))
         return false;
-    return l->lines > before ||
-           err_set(e, ERR_NOT_FOUND, "%s: there is %s", text,
-                   wildcard_in(l->place.path) ? "nothing that matches" : "nothing of that name");
+    return l->lines > before || err_set(e, ERR_NOT_FOUND,
+                                        wildcard_in(l->place.path) ? N_("%s: there is nothing that matches")
+                                                                   : N_("%s: there is nothing of that name"),
+                                        text);
 }
 
 static void print_end(const struct ls *l)

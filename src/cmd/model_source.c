@@ -1,5 +1,6 @@
 #include "cmd/model_source.h"
 
+#include "base/catalog.h"
 #include "cmd/human.h"
 #include "cmd/sources.h"
 #include "loader/loader.h"
@@ -86,7 +87,7 @@ bool model_fits(uint64_t weight_bytes, const struct engine_memory *m, int parall
         "and %s are available; give it more memory%s",
         human_bytes(weight_bytes, weights), human_bytes(one, kv), human_bytes(m->scratch_bytes, scratch),
         human_bytes(need, sum), human_bytes(room, there),
-        weight_bytes + m->scratch_bytes < room ? ", or a smaller --context or --kv q8" : "");
+        weight_bytes + m->scratch_bytes < room ? _(", or a smaller --context or --kv q8") : "");
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------

@@ -2,16 +2,15 @@
 #include "cmd/commands.h"
 #include "cmd/copying.h"
 #include "cmd/interrupt.h"
+#include "cmd/live_prices.h"
 #include "cmd/page.h"
 #include "cmd/plan_command.h"
-
-#include "base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ARENA_BYTES = INT32_MAX, MAX_PRICES = 4 << 20 };
+enum { ARENA_BYTES = INT32_MAX };
 
 struct plan_settings {
     const char *region, *html, *prices;
@@ -135,10 +134,11 @@ static const struct option output_options[] = {
      .help = "yen to the dollar; amounts are then in yen"},
     {.name = "prices",
      .type = OPTION_TEXT,
-     .argument = "FILE",
+     .argument = "snapshot|FILE",
      .env = "FERRY_PRICES",
      .offset = offsetof(struct plan_settings, prices),
-     .help = "another snapshot of prices, of the same form as data/prices.json"},
+     .help = "the snapshot in this program alone, or another one, of the same form as data/prices.json; "
+             "without it Google's Cloud Billing Catalog is asked, where there are credentials"},
 };
 
 /* One run of the command. */
@@ -147,6 +147,7 @@ struct run {
     struct stores *stores;
     struct arena *arena;
     struct prices *prices;
+    struct price_news news;
     struct model_reading reading;
     struct measurements measured;
     struct predictions predictions;
@@ -197,13 +198,10 @@ static bool ask(const struct run *r, struct plan_question *q, struct err *e)
 
 static bool read_prices(struct run *r, struct err *e)
 {
-    const char *path = r->settings.prices;
-    size_t size = 0;
-    const char *text = path ? file_read(r->arena, path, MAX_PRICES, &size, e) : NULL;
-    if (path && !text)
-        return false;
-    r->prices = path ? prices_parse(text, size, e) : prices_builtin(e);
-    return r->prices || err_wrap(e, "%s", path ? path : "prices");
+    const struct plan_settings *s = &r->settings;
+    struct price_question q = {s->region, s->prices, prices_yen_wanted() && s->rate == 0};
+    r->prices = prices_read(&q, &r->news, r->arena, e);
+    return r->prices != NULL;
 }
 
 static bool try_speed(struct run *r, struct err *e)
@@ -229,7 +227,7 @@ static bool make(struct run *r, const char *model, struct err *e)
 {
     struct plan_question q;
     struct plan_question known = {0};
-    if (!read_prices(r, e) || !find_region(r, &known, e) || !check_cpu(r, e) ||
+    if (!find_region(r, &known, e) || !check_cpu(r, e) || !read_prices(r, e) ||
         !(r->stores = stores_new(0, e)))
         return false;
     stores_retry(r->stores, &impatient);
@@ -242,17 +240,6 @@ static bool make(struct run *r, const char *model, struct err *e)
 
 /* --- what is told --- */
 
-static bool locale_is_japanese(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_MONETARY", "LANG"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        if (value && *value)
-            return strncmp(value, "ja", 2) == 0;
-    }
-    return false;
-}
-
 struct page {
     struct report *report;
     const struct plan_view *view;
@@ -264,18 +251,25 @@ static void write_page(void *arg, FILE *out)
     plan_html(p->report, p->view, out);
 }
 
+static bool is_file(const char *prices)
+{
+    return prices && strcmp(prices, PRICES_SNAPSHOT) != 0;
+}
+
 static bool tell(struct run *r, struct err *e)
 {
     const struct plan_settings *s = &r->settings;
     struct plan_view v = {.plan = &r->plan,
                           .reading = &r->reading,
                           .prices = r->prices,
-                          .prices_from = s->prices,
+                          .prices_from = is_file(s->prices) ? s->prices : NULL,
+                          .news = &r->news,
                           .measured = &r->measured,
                           .predictions = &r->predictions,
-                          .money = {s->rate},
+                          .money = {s->rate > 0 ? s->rate : r->news.yen_per_usd},
+                          .rate_given = s->rate > 0,
                           .compare = s->compare,
-                          .japanese_locale = locale_is_japanese()};
+                          .japanese_locale = prices_yen_wanted()};
     struct report *report = calloc(1, sizeof *report);
     if (!report)
         return err_set(e, ERR_MEMORY, "no memory for the report");
@@ -347,9 +341,9 @@ const struct command command_plan = {
         "and "
         "from how many requests on another way is cheaper. Nothing is copied, created or paid. What the "
         "files say "
-        "is exact; speeds are ranges until they are measured; prices come from a dated snapshot, and what it "
-        "does "
-        "not have is called unknown.\n"
+        "is exact; speeds are ranges until they are measured; prices are today's where there are credentials "
+        "for "
+        "Google Cloud, else those of a dated snapshot, and what neither has is called unknown.\n"
         "\n"
         "Any safetensors model can be planned; for one that Ferry's engine does not run, what another server "
         "takes beside weights and cache stays unknown. Without a network a folder, or its config.json alone, "

@@ -189,12 +189,22 @@ static json_t *measured_json(const struct measurements *m)
     return list;
 }
 
+static json_t *prices_json(const struct plan_view *v)
+{
+    const struct price_news *n = v->news;
+    json_t *catalog =
+        n->asked ? json_pack("{s:s, s:i, s:s}", "date", n->date, "prices", n->found, "not_found", n->others)
+                 : json_null();
+    return json_pack("{s:s, s:s, s:o, s:o}", "from", v->prices_from ? v->prices_from : "built in",
+                     "newest_source", prices_date(v->prices), "yen_per_usd",
+                     v->money.yen_per_usd > 0 ? json_real(v->money.yen_per_usd) : json_null(), "catalog",
+                     catalog);
+}
+
 json_t *plan_json(const struct plan_view *v)
 {
     const struct plan *p = v->plan;
-    json_t *prices = json_pack("{s:s, s:s, s:o}", "from", v->prices_from ? v->prices_from : "built in",
-                               "newest_source", prices_date(v->prices), "yen_per_usd",
-                               v->money.yen_per_usd > 0 ? json_real(v->money.yen_per_usd) : json_null());
+    json_t *prices = prices_json(v);
     json_t *others = json_pack("{s:o, s:o}", "tmp_then_load", bytes(p->tmp_then_load), "shard_by_shard",
                                bytes(p->shard_by_shard));
     json_t *once = json_pack("{s:o, s:o, s:o}", "here", number(p->stage_here), "job", number(p->stage_job),

@@ -1,5 +1,6 @@
 #include "cmd/plan_model.h"
 
+#include "base/catalog.h"
 #include "base/file.h"
 #include "base/pool.h"
 #include "cmd/choose.h"
@@ -99,7 +100,7 @@ static bool explain_no_shards(const struct model_reading *r, const struct listin
                        "another format",
                        r->uri, other);
     return err_set(e, ERR_NOT_FOUND, "%s: no safetensors there%s%s%s", r->uri,
-                   folder ? "; there are folders, for example " : "", folder ? r->uri : "",
+                   folder ? _("; there are folders, for example ") : "", folder ? r->uri : "",
                    folder ? arena_printf(l->arena, "/%s", folder) : "");
 }
 

@@ -536,20 +536,46 @@ static void report_past(struct report *r, const struct plan_view *v, struct repo
                                    held, p->count, p->items[0].of.date, sum / p->count, most));
 }
 
+static const char *yen_text(struct report *r, const struct plan_view *v)
+{
+    if (v->money.yen_per_usd == 0)
+        return "";
+    return v->rate_given
+               ? report_text(r,
+                             "; yen at %g to the dollar, the rate given with --rate. Google sets its "
+                             "own prices in yen",
+                             v->money.yen_per_usd)
+               : report_text(r, "; yen at %g to the dollar, Google's own rate of that day",
+                             v->money.yen_per_usd);
+}
+
+static void report_prices(struct report *r, const struct plan_view *v, struct report_section *s)
+{
+    const struct price_news *n = v->news;
+    if (n->found > 0)
+        report_note(
+            s,
+            report_text(r,
+                        "Prices: %d of Cloud Run, the bucket and the images from the Cloud Billing Catalog, "
+                        "%s; those of machines, disks, GPUs and all others from the snapshot in this "
+                        "program, newest source %s; %s, US dollars without tax%s.",
+                        n->found, n->date, prices_date(v->prices), tier_text(v->plan->tier), yen_text(r, v)));
+    else
+        report_note(s, report_text(r, "Prices: %s, newest source %s, %s, US dollars without tax%s.",
+                                   v->prices_from ? v->prices_from : _("the snapshot in this program"),
+                                   prices_date(v->prices), tier_text(v->plan->tier), yen_text(r, v)));
+    if (*n->others)
+        report_note(s,
+                    report_text(r, "Not found in the catalog, and therefore the snapshot's: %s.", n->others));
+    if (n->problem.kind)
+        report_note(s, report_text(r, "Today's prices could not be had: %s.", n->problem.text));
+}
+
 static void report_assumptions(struct report *r, const struct plan_view *v)
 {
     const struct plan *p = v->plan;
     struct report_section *s = report_section(r, "assumptions", "What this rests on", "|");
-    report_note(s,
-                report_text(r, "Prices: %s, newest source %s, %s, US dollars without tax%s.",
-                            v->prices_from ? v->prices_from : _("the snapshot in this program"),
-                            prices_date(v->prices), tier_text(p->tier),
-                            v->money.yen_per_usd > 0
-                                ? report_text(r,
-                                              "; yen at %g to the dollar, the rate given with --rate. Google "
-                                              "sets its own prices in yen",
-                                              v->money.yen_per_usd)
-                                : ""));
+    report_prices(r, v, s);
     if (v->japanese_locale && v->money.yen_per_usd == 0)
         report_note(
             s,

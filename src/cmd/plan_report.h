@@ -2,6 +2,7 @@
 #ifndef FERRY_CMD_PLAN_REPORT_H
 #define FERRY_CMD_PLAN_REPORT_H
 
+#include "cmd/live_prices.h"
 #include "cmd/plan_format.h"
 #include "cmd/plan_measure.h"
 #include "cmd/plan_model.h"
@@ -13,9 +14,11 @@ struct plan_view {
     const struct model_reading *reading;
     const struct prices *prices;
     const char *prices_from; /* NULL: the built-in snapshot */
+    const struct price_news *news;
     const struct measurements *measured;
     const struct predictions *predictions; /* earlier ones of this model or region, and what came */
     struct money money;
+    bool rate_given;      /* the rate is --rate's */
     bool compare;         /* other clouds too */
     bool japanese_locale; /* amounts would be wanted in yen */
 };

@@ -1,16 +1,17 @@
 #include "cmd/prediction_report.h"
 
+#include "base/catalog.h"
 #include "cmd/plan_format.h"
 
 #include <math.h>
 #include <stdio.h>
 
 static const char *const names[PREDICTED_WHATS] = {
-    [PREDICTED_COLD_FIRST_TOKEN] = "first token, cold",
-    [PREDICTED_LOADED] = "all weights there",
-    [PREDICTED_FIRST_TOKEN] = "first token, warm",
-    [PREDICTED_TOKENS] = "tokens a second",
-    [PREDICTED_MEMORY] = "memory",
+    [PREDICTED_COLD_FIRST_TOKEN] = N_("first token, cold"),
+    [PREDICTED_LOADED] = N_("all weights there"),
+    [PREDICTED_FIRST_TOKEN] = N_("first token, warm"),
+    [PREDICTED_TOKENS] = N_("tokens a second"),
+    [PREDICTED_MEMORY] = N_("memory"),
 };
 
 void prediction_compare(struct predictions *p, const struct prediction_of *of, enum predicted_what what,
@@ -41,13 +42,13 @@ static const char *say_measured(struct report *r, const struct prediction *p)
 void prediction_section(struct report *r, const struct predictions *p)
 {
     struct report_section *s =
-        report_section(r, "predictions", "Predicted and measured", "|>predicted|>measured|>off|");
+        report_section(r, "predictions", "Predicted and measured", N_("|>predicted|>measured|>off|"));
     for (int i = 0; i < p->count; i++) {
         const struct prediction *one = &p->items[i];
         bool holds = prediction_holds(one);
-        REPORT_ROW(s, holds ? REPORT_PLAIN : REPORT_BAD, NULL, names[one->what], say_span(r, one),
+        REPORT_ROW(s, holds ? REPORT_PLAIN : REPORT_BAD, NULL, tr(names[one->what]), say_span(r, one),
                    say_measured(r, one), report_text(r, "%+.0f %%", prediction_error_percent(one)),
-                   holds ? "within what was predicted" : "outside what was predicted");
+                   holds ? _("within what was predicted") : _("outside what was predicted"));
     }
     report_note(s, "off: how much more was measured than the middle of the prediction. `ferry plan` tells "
                    "how earlier ones were off.");

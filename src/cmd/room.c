@@ -1,5 +1,6 @@
 #include "cmd/room.h"
 
+#include "base/catalog.h"
 #include "cmd/human.h"
 #include "model/memory_room.h"
 
@@ -59,5 +60,5 @@ bool room_check(const char *folder, const struct room *r, uint64_t needed, uint6
         "%s: %s are needed, %s of them are there, %s are free%s: %s too few. Nothing was pulled; --to "
         "names another folder",
         folder, human_bytes(needed, need), human_bytes(held, there), human_bytes(r->bytes, left),
-        r->memory ? " in memory" : "", human_bytes(more - r->bytes, lacks));
+        r->memory ? _(" in memory") : "", human_bytes(more - r->bytes, lacks));
 }

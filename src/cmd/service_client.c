@@ -1,5 +1,7 @@
 #include "cmd/service_client.h"
 
+#include "base/catalog.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +69,7 @@ static bool refused(const struct http_reply *r, struct err *e)
         err_set(e, kind_of(r->status), "HTTP %d: %s", r->status, message);
     else
         err_set(e, kind_of(r->status), "HTTP %d: %.200s", r->status,
-                r->problem[0] ? r->problem : "no reason given");
+                r->problem[0] ? r->problem : _("no reason given"));
     if (r->status == 401)
         err_wrap(e, "the service wants a key, set FERRY_API_KEY");
     if (r->retry_after_seconds)

@@ -1,5 +1,6 @@
 #include "cmd/sources.h"
 
+#include "base/catalog.h"
 #include "cmd/copy_name.h"
 
 #include <stdlib.h>
@@ -268,8 +269,10 @@ static bool find(struct sources *s, const struct place *p, const char *text, str
         return true;
     if (s->folders_passed > passed)
         return err_set(e, ERR_USAGE, "%s matches only folders; with -r all in them is taken", text);
-    return err_set(e, ERR_NOT_FOUND, "%s: there is %s", text,
-                   wildcard_in(p->path) ? "nothing that matches" : "nothing of that name");
+    return err_set(e, ERR_NOT_FOUND,
+                   wildcard_in(p->path) ? N_("%s: there is nothing that matches")
+                                        : N_("%s: there is nothing of that name"),
+                   text);
 }
 
 bool sources_find(struct sources *s, const char *text, struct err *e)

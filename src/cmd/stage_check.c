@@ -1,4 +1,5 @@
 /* stage_check.c: `ferry stage --check`: is what lies there what the manifest says? */
+#include "base/catalog.h"
 #include "base/crc32c.h"
 #include "base/sha.h"
 #include "cmd/human.h"
@@ -174,7 +175,7 @@ static bool report(struct check *c, struct err *e)
         return false;
     if (c->bad)
         return err_set(e, ERR_CORRUPT, "%d of %d files are not what was staged; to set it right%s: %s",
-                       c->bad, m->count, c->bad_bytes ? " delete those whose bytes are wrong, then" : "",
+                       c->bad, m->count, c->bad_bytes ? _(" delete those whose bytes are wrong, then") : "",
                        command_for(s, target));
     if (s->settings.copy.json)
         return true;

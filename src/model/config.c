@@ -1,6 +1,7 @@
 #include "model/config.h"
 
 #include "base/arena.h"
+#include "base/catalog.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -133,7 +134,7 @@ static bool bad_value(struct err *e, enum err_kind kind, const struct source *s,
 {
     char *text = json_dumps(value_of(s, key), JSON_ENCODE_ANY | JSON_COMPACT);
     bool is_long = text && strlen(text) > 60;
-    err_set(e, kind, "%s: %s%s is %.60s%s, expected %s", s->file, s->path, key, text ? text : "absent",
+    err_set(e, kind, "%s: %s%s is %.60s%s, expected %s", s->file, s->path, key, text ? text : _("absent"),
             is_long ? "..." : "", expected);
     free(text);
     return false;
@@ -151,9 +152,11 @@ static bool read_number(void *out, const struct number *n, const struct source *
 {
     const json_t *v = value_of(s, n->key);
     if (v && !number_fits(n, v)) {
-        char expected[100];
-        snprintf(expected, sizeof expected, "a %s from %.15g to %.15g",
-                 n->type == WHOLE ? "whole number" : "number", n->least, n->most);
+        char expected[200];
+        snprintf(expected, sizeof expected,
+                 n->type == WHOLE ? _("a whole number from %.15g to %.15g")
+                                  : _("a number from %.15g to %.15g"),
+                 n->least, n->most);
         return bad_value(e, ERR_CORRUPT, s, n->key, expected);
     }
     double x = v ? json_number_value(v) : n->missing;
@@ -180,7 +183,7 @@ static bool read_bool(bool *out, const struct source *s, const char *key, struct
 {
     const json_t *v = value_of(s, key);
     *out = json_is_true(v);
-    return !v || json_is_boolean(v) || bad_value(e, ERR_CORRUPT, s, key, "true or false");
+    return !v || json_is_boolean(v) || bad_value(e, ERR_CORRUPT, s, key, _("true or false"));
 }
 
 static bool check_fixed(const struct fixed *table, size_t count, const struct source *s, struct err *e)
@@ -191,8 +194,8 @@ static bool check_fixed(const struct fixed *table, size_t count, const struct so
         if (!v ||
             (f->word ? word && strcmp(word, f->word) == 0 : json_is_boolean(v) && json_is_true(v) == f->yes))
             continue;
-        char expected[100];
-        snprintf(expected, sizeof expected, "%s: nothing else is supported",
+        char expected[200];
+        snprintf(expected, sizeof expected, _("%s: nothing else is supported"),
                  f->word  ? f->word
                  : f->yes ? "true"
                           : "false");
@@ -207,7 +210,7 @@ static bool read_object(struct source *child, const char *path, const struct sou
 {
     const json_t *v = value_of(s, key);
     *child = (struct source){.object = v, .file = s->file, .path = path};
-    return !v || json_is_object(v) || bad_value(e, ERR_CORRUPT, s, key, "an object");
+    return !v || json_is_object(v) || bad_value(e, ERR_CORRUPT, s, key, _("an object"));
 }
 
 /* rope_scaling (and rope_parameters, its name since 5.0) may name a rule that stretches positions. */
@@ -218,7 +221,7 @@ static bool check_rope_type(const struct source *rope, struct err *e)
         const char *type = json_string_value(value_of(rope, keys[i]));
         if (value_of(rope, keys[i]) && (!type || strcmp(type, "default") != 0))
             return bad_value(e, ERR_UNSUPPORTED, rope, keys[i],
-                             "default or none: positions are not stretched here");
+                             _("default or none: positions are not stretched here"));
     }
     return true;
 }
@@ -234,7 +237,7 @@ static bool read_rope(struct text_config *t, const struct source *s, struct err 
         !check_rope_type(&scaling, e) || !check_rope_type(&parameters, e))
         return false;
     if (scaling.object && !value_of(&scaling, "rope_type") && !value_of(&scaling, "type"))
-        return bad_value(e, ERR_UNSUPPORTED, s, "rope_scaling", "none: positions are not stretched here");
+        return bad_value(e, ERR_UNSUPPORTED, s, "rope_scaling", _("none: positions are not stretched here"));
     const struct number theta = {
         "rope_theta", REAL, offsetof(struct text_config, rope_theta), TO_DOUBLE, 1.0, 1e15, t->rope_theta};
     return read_number(t, &theta, &parameters, e);
@@ -247,7 +250,7 @@ static bool check_layer_types(const struct source *s, struct err *e)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *type = json_string_value(json_array_get(list, i));
         if (!type || strcmp(type, "full_attention") != 0)
-            return bad_value(e, ERR_UNSUPPORTED, s, "layer_types", "full_attention in every layer");
+            return bad_value(e, ERR_UNSUPPORTED, s, "layer_types", _("full_attention in every layer"));
     }
     return true;
 }
@@ -317,8 +320,8 @@ static bool read_mel(struct mel_config *m, const struct audio_config *a, const s
 static bool read_stop_id(struct generation_config *g, const json_t *id, int vocab, const struct source *s,
                          struct err *e)
 {
-    char expected[80];
-    snprintf(expected, sizeof expected, "token ids from 0 to %d", vocab - 1);
+    char expected[160];
+    snprintf(expected, sizeof expected, _("token ids from 0 to %d"), vocab - 1);
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= vocab)
         return bad_value(e, ERR_CORRUPT, s, "eos_token_id", expected);
     if (g->stop_count == MODEL_MAX_STOP_IDS)
@@ -392,7 +395,7 @@ static bool read_family(enum model_family *family, const struct source *s, struc
         return true;
     }
     return bad_value(e, type ? ERR_UNSUPPORTED : ERR_CORRUPT, s, "model_type",
-                     "a supported model: " SUPPORTED);
+                     _("a supported model: " SUPPORTED));
 }
 
 /* AWQ, GPTQ and the like store other tensors under the same names. */
@@ -405,7 +408,7 @@ static bool check_unquantized(const struct source *s, struct err *e)
     return err_set(
         e, ERR_UNSUPPORTED,
         "%s: quantization_config is %.40s, expected none: take the BF16, F16 or F32 folder of the model",
-        s->file, method ? method : "present");
+        s->file, method ? method : _("present"));
 }
 
 static bool read_model(struct model_config *c, const struct source *config, const struct source *generation,

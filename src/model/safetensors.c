@@ -1,5 +1,7 @@
 #include "model/safetensors.h"
 
+#include "base/catalog.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -70,7 +72,7 @@ static bool read_dtype(struct safetensor *t, const json_t *name, const struct re
     t->dtype = text ? dtype_find(text) : NULL;
     return t->dtype ||
            err_set(r->e, ERR_CORRUPT, "dtype %.40s, expected one of the format's, as BF16, F16 or F32",
-                   text ? text : "is not a string");
+                   text ? text : _("is not a string"));
 }
 
 static bool read_offsets(struct safetensor *t, const json_t *offsets, const struct reading *r)
@@ -150,8 +152,8 @@ static bool check_cover(const struct safetensors *s, const struct reading *r)
     return at == there ||
            err_set(r->e, ERR_CORRUPT,
                    "%" PRIu64 " bytes in the file, expected %" PRIu64 ", where tensor %.200s ends%s", there,
-                   at, s->count ? s->tensors[s->count - 1].name : "(none)",
-                   there < at ? ": truncated, fetch it again" : "");
+                   at, s->count ? s->tensors[s->count - 1].name : _("(none)"),
+                   there < at ? _(": truncated, fetch it again") : "");
 }
 
 static bool read_entries(struct safetensors *s, json_t *root, const struct reading *r)

@@ -1,5 +1,7 @@
 #include "model/shard_index.h"
 
+#include "base/catalog.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,7 @@ static bool add_entry(struct shard_index *x, json_t *seen, const char *tensor, c
         return err_set(
             e, ERR_CORRUPT,
             "tensor %.200s: shard %.200s, expected the plain name of a .safetensors file in the folder",
-            tensor, shard ? shard : "is not a string");
+            tensor, shard ? shard : _("is not a string"));
     if (json_object_get(seen, shard))
         return true;
     if (json_object_set_new(seen, shard, json_true()) != 0)

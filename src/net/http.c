@@ -1,5 +1,6 @@
 #include "net/http.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "base/stop.h"
 #include "net/client/pool.h"
@@ -447,7 +448,7 @@ static bool read_reply(const struct exchange *x, struct err *e)
 static bool stall_error(const struct exchange *x, struct err *e)
 {
     return err_set(e, ERR_TRANSIENT, "%s stalled: no byte for %d s; try again",
-                   x->r->status ? "the answer" : "the request", x->stall_seconds);
+                   x->r->status ? _("the answer") : _("the request"), x->stall_seconds);
 }
 
 static const struct {

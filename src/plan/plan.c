@@ -232,8 +232,8 @@ bool plan_make(struct plan *p, const struct plan_model *m, const struct plan_que
     p->chosen = &p->options[q->encoding];
     if (!p->chosen->possible)
         return err_set(e, ERR_USAGE, "--encode: %s, so it is planned as stored",
-                       m->runs ? "the model is encoded already"
-                               : "Ferry's own engine does not run this model");
+                       m->runs ? _("the model is encoded already")
+                               : _("Ferry's own engine does not run this model"));
     plan_ways(p, prices);
     plan_gpu(p, prices);
     plan_storages(p, prices);

@@ -13,7 +13,8 @@ extern const size_t prices_snapshot_bytes;
 enum { SCHEMA = 1 };
 
 struct prices {
-    json_t *root; /* owns the strings */
+    json_t *root;  /* owns the strings */
+    json_t *added; /* owns those of prices_set */
     struct price *items;
     size_t count;
     struct price *limits; /* value: a number, else NAN and what: a text */
@@ -27,6 +28,7 @@ static const struct price unknown = {.id = "",
                                      .value = NAN,
                                      .vcpu = NAN,
                                      .ram_gib = NAN,
+                                     .free = NAN,
                                      .source = "not in the snapshot",
                                      .date = ""};
 
@@ -168,6 +170,7 @@ void prices_free(struct prices *p)
     if (!p)
         return;
     json_decref(p->root);
+    json_decref(p->added);
     free(p->items);
     free(p->limits);
     free(p);
@@ -229,6 +232,56 @@ const char *prices_date(const struct prices *p)
     return json_string_value(json_object_get(p->root, "newest_source"));
 }
 
+/* --- newer ones --- */
+
+/* A copy that lives as long as p; NULL: no memory. */
+static const char *keep(struct prices *p, const char *text)
+{
+    json_t *copy = json_string(text);
+    if (!p->added)
+        p->added = json_array();
+    return copy && json_array_append_new(p->added, copy) == 0 ? json_string_value(copy) : NULL;
+}
+
+/* Room for one more, in its place among the ids. NULL: no memory. */
+static struct price *insert(struct prices *p, const char *id)
+{
+    struct price *grown = realloc(p->items, (p->count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    p->items = grown;
+    size_t at = p->count++;
+    for (; at > 0 && strcmp(grown[at - 1].id, id) > 0; at--)
+        grown[at] = grown[at - 1];
+    grown[at] = unknown;
+    grown[at].id = id;
+    grown[at].region = "all";
+    return &grown[at];
+}
+
+static struct price *find_or_insert(struct prices *p, const char *id)
+{
+    const struct price *found = find(p->items, p->count, id);
+    if (found != &unknown)
+        return &p->items[found - p->items];
+    id = keep(p, id);
+    return id ? insert(p, id) : NULL;
+}
+
+bool prices_set(struct prices *p, const char *id, double value, double free, const char *source,
+                const char *date, struct err *e)
+{
+    date = keep(p, date);
+    struct price *item = date ? find_or_insert(p, id) : NULL;
+    if (!item)
+        return err_set(e, ERR_MEMORY, "no memory for prices");
+    item->value = value;
+    item->free = free;
+    item->source = source;
+    item->date = date;
+    return true;
+}
+
 /* --- Cloud Run --- */
 
 static bool lists(const json_t *list, const char *text)
@@ -281,9 +334,17 @@ static struct free_amounts amounts(const json_t *o)
     return (struct free_amounts){amount(o, "vcpu_seconds"), amount(o, "gib_seconds"), amount(o, "requests")};
 }
 
+/* What an item's own price says, else the snapshot. */
+static double free_of(const struct price *item, double snapshot)
+{
+    return isnan(item->free) ? snapshot : item->free;
+}
+
 struct free_amounts prices_free_requests(const struct prices *p)
 {
-    return amounts(free_tier(p, "run.request"));
+    struct free_amounts f = amounts(free_tier(p, "run.request"));
+    f.requests = free_of(prices_find(p, "run.request.requests"), f.requests);
+    return f;
 }
 
 struct free_amounts prices_free_instance(const struct prices *p)
@@ -294,10 +355,11 @@ struct free_amounts prices_free_instance(const struct prices *p)
 double prices_free_storage_gib(const struct prices *p, const char *region)
 {
     const json_t *storage = free_tier(p, "gcs.standard_gib_month");
-    return lists(json_object_get(storage, "regions"), region) ? amount(storage, "value") : 0;
+    return free_of(prices_find(p, "gcs.storage.standard.%s", region),
+                   lists(json_object_get(storage, "regions"), region) ? amount(storage, "value") : 0);
 }
 
 double prices_free_images_gib(const struct prices *p)
 {
-    return amount(free_tier(p, "artifactregistry.gib_month"), "value");
+    return free_of(prices_find(p, "ar.storage"), amount(free_tier(p, "artifactregistry.gib_month"), "value"));
 }

@@ -2,7 +2,7 @@
  * file of the same form. Every item carries its source and that source's date (docs/plan.md).
  *
  * What the snapshot does not have is unknown: NAN, never a guess. Amounts are US dollars without tax, per the
- * unit that the item names. Read only once parsed: any thread. */
+ * unit that the item names. Read only once parsed and set: any thread. */
 #ifndef FERRY_PLAN_PRICES_H
 #define FERRY_PLAN_PRICES_H
 
@@ -20,6 +20,7 @@ struct price {
     const char *region;        /* "asia-northeast1", "tier1", "all" */
     double value;              /* NAN: unknown */
     double vcpu, ram_gib;      /* of a machine; NAN otherwise */
+    double free;               /* a month, of what it counts; NAN: what the snapshot calls free */
     const char *source, *date; /* title, "2026-10-01" */
 };
 
@@ -27,6 +28,11 @@ struct price {
 struct prices *prices_parse(const char *json, size_t bytes, struct err *e);
 struct prices *prices_builtin(struct err *e); /* what is compiled in */
 void prices_free(struct prices *p);           /* NULL is fine */
+
+/* Another, newer value for the item of that id, which is added when there is none (unit and name unknown
+ * then). free: NAN when that is not said. source: of the caller's, for as long as p. date: copied. */
+bool prices_set(struct prices *p, const char *id, double value, double free, const char *source,
+                const char *date, struct err *e);
 
 /* The item of that id, put together from the format. Never NULL. */
 const struct price *prices_find(const struct prices *p, const char *format, ...)

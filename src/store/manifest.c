@@ -1,5 +1,6 @@
 #include "store/manifest.h"
 
+#include "base/catalog.h"
 #include "base/crc32c.h"
 
 #include <jansson.h>
@@ -35,7 +36,7 @@ static bool read_string(struct reader *r, const json_t *object, const char *key,
         return true;
     if (!text)
         return err_set(r->e, ERR_CORRUPT, "%s is %s, expected a string", key,
-                       value ? "something else" : "missing");
+                       value ? _("something else") : _("missing"));
     if (hex_digits && !is_hex(text, hex_digits))
         return err_set(r->e, ERR_CORRUPT, "%s is %.100s, expected %zu hexadecimal digits", key, text,
                        hex_digits);
@@ -61,7 +62,7 @@ static bool read_crc(struct reader *r, const json_t *value, const char *what, ui
     const char *text = json_string_value(value);
     if (!text || !crc32c_parse(text, json_string_length(value), out))
         return err_set(r->e, ERR_CORRUPT, "%s is %.20s, expected a CRC32C such as 4waSgw==", what,
-                       text ? text : "no string");
+                       text ? text : _("no string"));
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "store/uri.h"
 
+#include "base/catalog.h"
 #include "base/utf8.h"
 #include "store/place/object_name.h"
 
@@ -321,11 +322,11 @@ bool name_stays_below(const char *name, struct err *e)
         size_t n = strcspn(part, "/");
         if (n == 0 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
             return err_set(e, ERR_UNSUPPORTED, "%.900s: cannot be a file here: %s", *name ? name : "\"\"",
-                           *name == '/'         ? "it begins with a slash"
-                           : n == 0 && !part[n] ? "it ends in a slash"
-                           : n == 0             ? "two slashes in a row"
-                           : n == 1             ? "a part of it is \".\""
-                                                : "a part of it is \"..\"");
+                           *name == '/'         ? _("it begins with a slash")
+                           : n == 0 && !part[n] ? _("it ends in a slash")
+                           : n == 0             ? _("two slashes in a row")
+                           : n == 1             ? _("a part of it is \".\"")
+                                                : _("a part of it is \"..\""));
         part += n;
         if (!*part)
             return true;

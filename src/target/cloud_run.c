@@ -1,5 +1,6 @@
 #include "target/cloud_run.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "cloud/label.h"
 #include "cloud/logging.h"
@@ -101,9 +102,10 @@ static bool settle(struct target_run *r, const char *name, bool update, json_t *
         return ok;
     say_own_lines(r, name);
     not_usage(e);
-    return err_wrap(
-        e, update ? "the new revision of %s is not ready, requests go to the old one" : "%s is not ready",
-        name);
+    return err_wrap(e,
+                    update ? N_("the new revision of %s is not ready, requests go to the old one")
+                           : N_("%s is not ready"),
+                    name);
 }
 
 /* --- creating and changing --- */
@@ -323,7 +325,8 @@ bool cloud_run_destroy(struct target_run *r, const char *name, const struct clou
         return false;
     around_say(r, "removing the service %s in %s", name, s.region);
     return key_let_go(r, &s, e) && remove_service(r, s.region, name, e) && remove_last(r, s.region, e) &&
-           (!more || more->remove(more->arg, e)) && key_remove(r, name, e) && around_account_remove(r, name, e);
+           (!more || more->remove(more->arg, e)) && key_remove(r, name, e) &&
+           around_account_remove(r, name, e);
 }
 
 static bool destroy(struct target_run *r, const char *name, struct err *e)

@@ -1,5 +1,6 @@
 #include "target/stage_job.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "base/sha.h"
 #include "base/stop.h"
@@ -118,7 +119,7 @@ static void explain(const json_t *execution, const struct stage_job_progress *p,
             why = message;
     }
     err_set(e, ERR_IO, "%d of its tasks failed%s%s%s%s; what was copied stays, the same command goes on",
-            p->failed, why ? ": " : "", why ? why : "", log ? "; their log: " : "", log ? log : "");
+            p->failed, why ? ": " : "", why ? why : "", log ? _("; their log: ") : "", log ? log : "");
 }
 
 static int count_of(const json_t *execution, const char *field)

@@ -532,6 +532,34 @@ static int run_with_limit(struct scratch *s, rlim_t bytes, const char *const *wo
     return code;
 }
 
+static const struct {
+    const char *words[4];
+    int code;
+    const char *says;
+} japanese[] = {
+    {{"cp", "gs://none-bkt/x", "."}, 1, "`ferry bucket create none-bkt` で作れます"},
+    {{"cp", "x"}, 2, "コピー元とコピー先を指定してください。使い方: ferry cp "},
+    {{"cp", "there-is-none", B "/"}, 1, "there-is-none: その名前のものはありません"},
+    {{"ls", "gs://A/"}, 2, "バケット名ではありません"},
+    {{"rm", "x"}, 1, "rm: x: その名前のものはありません"},
+    {{"stage", "owner/name", B "/m", "--deep"}, 2, "--deep は --check と一緒に使います"},
+    {{"down", "qwen", "--target=local"}, 1, "サービス \"qwen\" はありません"},
+};
+
+static void errors_are_in_the_language_of_the_locale(void **state)
+{
+    struct scratch *s = *state;
+    setenv("LC_ALL", "ja_JP.UTF-8", 1);
+    for (size_t i = 0; i < sizeof japanese / sizeof *japanese; i++) {
+        const char *words[5] = {japanese[i].words[0], japanese[i].words[1], japanese[i].words[2],
+                                japanese[i].words[3]};
+        int code = scratch_run_words(s, NULL, words);
+        if (code != japanese[i].code || !strstr(s->last.err, japanese[i].says))
+            fail_msg("ferry %s %s: %d, %s", words[0], words[1], code, s->last.err);
+    }
+    unsetenv("LC_ALL");
+}
+
 static void full_disk_ends_in_one_line_and_goes_on(void **state)
 {
     static const struct {
@@ -603,6 +631,7 @@ int main(int argc, char **argv)
         test(wrong_bytes_do_not_pass_through_a_pipe_as_a_whole_file),
         test(bytes_that_arrive_changed_are_fetched_again),
         test(killed_copy_of_a_folder_goes_on_under_its_name),
+        test(errors_are_in_the_language_of_the_locale),
         test(full_disk_ends_in_one_line_and_goes_on),
         test(copy_within_the_cloud_moves_no_byte_here),
         test(killed_copy_within_the_cloud_goes_on),

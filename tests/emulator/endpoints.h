@@ -49,6 +49,9 @@ void accounts_delete(struct exchange *x);
 void entries_list(struct exchange *x);
 void control_entry(struct exchange *x); /* a test's: a log entry, as it is given */
 
+/* catalog.c: the Cloud Billing Catalog */
+void catalog_skus(struct exchange *x);
+
 /* control.c: the test's own questions */
 void control_faults(struct exchange *x);
 void control_idle(struct exchange *x);

@@ -91,6 +91,7 @@ static const struct route routes[] = {
     {"main", "GET", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_get},
     {"main", "DELETE", "/v1/projects/{}/serviceAccounts/{}", begin_iam, accounts_delete},
 
+    {"main", "GET", "/v1/services/{}/skus", NULL, catalog_skus},
     {"main", "POST", "/v1/projects/{}/secrets", begin_secrets, secrets_create},
     {"main", "GET", "/v1/projects/{}/secrets", begin_secrets, secrets_list},
     {"main", "GET", "/v1/projects/{}/secrets/{}:getIamPolicy", begin_secrets, secrets_policy_get},

@@ -160,10 +160,11 @@ const char *emulator_url(const struct emulator *m)
 
 void emulator_setenv(const struct emulator *m)
 {
-    static const char *const endpoints[] = {
-        "FERRY_ENDPOINT_STORAGE",          "FERRY_ENDPOINT_OAUTH2",       "FERRY_ENDPOINT_RUN",
-        "FERRY_ENDPOINT_ARTIFACTREGISTRY", "FERRY_ENDPOINT_SERVICEUSAGE", "FERRY_ENDPOINT_IAM",
-        "FERRY_ENDPOINT_LOGGING",          "FERRY_ENDPOINT_REGISTRY",     "FERRY_ENDPOINT_SECRETMANAGER"};
+    static const char *const endpoints[] = {"FERRY_ENDPOINT_STORAGE",       "FERRY_ENDPOINT_OAUTH2",
+                                            "FERRY_ENDPOINT_RUN",           "FERRY_ENDPOINT_ARTIFACTREGISTRY",
+                                            "FERRY_ENDPOINT_SERVICEUSAGE",  "FERRY_ENDPOINT_IAM",
+                                            "FERRY_ENDPOINT_LOGGING",       "FERRY_ENDPOINT_REGISTRY",
+                                            "FERRY_ENDPOINT_SECRETMANAGER", "FERRY_ENDPOINT_CLOUDBILLING"};
     static const char *const others[] = {"GOOGLE_APPLICATION_CREDENTIALS",
                                          "GOOGLE_CLOUD_QUOTA_PROJECT",
                                          "GOOGLE_CLOUD_PROJECT",
@@ -193,6 +194,7 @@ void emulator_setenv(const struct emulator *m)
     setenv("HF_TOKEN", EMULATOR_HF_TOKEN, 1);
     setenv("CLOUDSDK_CONFIG", home, 1);
     setenv("HF_HOME", home, 1);
+    setenv("FERRY_PRICES", "snapshot", 1);
 }
 
 /* ---- talking to it ---- */

@@ -61,7 +61,8 @@ void emulator_restart(struct emulator *m); /* after emulator_kill, or kills firs
 const char *emulator_url(const struct emulator *m);
 
 /* FERRY_ENDPOINT_STORAGE and its siblings of the other APIs, HF_ENDPOINT, GCE_METADATA_HOST,
- * FERRY_ACCESS_TOKEN and HF_TOKEN for this process and its children; takes away what else could name
+ * FERRY_ACCESS_TOKEN and HF_TOKEN for this process and its children, FERRY_PRICES=snapshot (the catalog is
+ * asked by tests that unset it); takes away what else could name
  * credentials (GOOGLE_…, CLOUDSDK_CONFIG goes to an empty folder, HF_HOME too). */
 void emulator_setenv(const struct emulator *m);
 

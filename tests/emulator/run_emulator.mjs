@@ -89,11 +89,13 @@ export class Emulator {
 
   /** What points ferry here, and nowhere else. */
   get env() {
-    const apis = ["RUN", "COMPUTE", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE", "SECRETMANAGER"];
+    const apis = ["RUN", "COMPUTE", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE",
+      "SECRETMANAGER", "CLOUDBILLING"];
     return {
       ...Object.fromEntries(apis.map((name) => [`FERRY_ENDPOINT_${name}`, this.url])), HF_ENDPOINT: this.url,
       GCE_METADATA_HOST: `127.0.0.1:${this.port}`, FERRY_ACCESS_TOKEN: token, HF_TOKEN: hfToken,
       CLOUDSDK_CONFIG: join(this.data, "home"), HF_HOME: join(this.data, "home"),
+      FERRY_PRICES: "snapshot", // the catalog is asked by tests that unset it
     };
   }
 }

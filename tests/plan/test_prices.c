@@ -174,6 +174,46 @@ static int close_snapshot(void **state)
     return 0;
 }
 
+static void newer_price_counts_and_brings_its_free_amount(void **state)
+{
+    (void)state;
+    struct prices *p = prices_builtin(NULL);
+    double class_b = prices_value(p, "gcs.ops.class_b");
+    char date[] = "2026-11-25";
+    assert_true(prices_set(p, "run.request.requests", 0.5, 3e6, "a catalog", date, NULL));
+    assert_true(prices_set(p, "ar.storage", 0.2, NAN, "a catalog", date, NULL));
+    assert_true(prices_set(p, "gcs.storage.standard.us-central1", 0.03, 6, "a catalog", date, NULL));
+    memset(date, 'x', sizeof date - 1); /* it was copied */
+    const struct price *one = prices_find(p, "run.request.requests");
+    assert_string_equal(one->date, "2026-11-25");
+    assert_string_equal(one->source, "a catalog");
+    assert_string_equal(one->unit, "USD/1e6 requests");
+    assert_close(prices_run(p, TIER_1).per_request, 0.5e-6);
+    assert_close(prices_free_requests(p).requests, 3e6);
+    assert_close(prices_free_requests(p).cpu_seconds, 180000); /* nobody said otherwise */
+    assert_close(prices_free_images_gib(p), 0.5);
+    assert_close(prices_free_storage_gib(p, "us-central1"), 6);
+    assert_close(prices_free_storage_gib(p, "us-east1"), 5);
+    assert_close(prices_free_storage_gib(p, "asia-northeast1"), 0);
+    assert_close(prices_value(p, "gcs.ops.class_b"), class_b);
+    prices_free(p);
+}
+
+static void price_that_the_snapshot_does_not_have_is_added(void **state)
+{
+    (void)state;
+    struct prices *p = prices_builtin(NULL);
+    static const char *const ids[] = {"gcs.storage.standard.asia-northeast3", "aaa", "zzz",
+                                      "run.request.mem.idle.tier2"};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        assert_true(prices_set(p, ids[i], 1.0 + (double)i, NAN, "a catalog", "2026-11-25", NULL));
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        assert_close(prices_value(p, "%s", ids[i]), 1.0 + (double)i);
+    assert_close(prices_value_in(p, "asia-northeast3", ids[0]), 1.0);
+    assert_close(prices_value(p, "gcs.storage.standard.asia-northeast1"), 0.023);
+    prices_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +225,8 @@ int main(void)
         cmocka_unit_test(limits_are_numbers_or_texts),
         cmocka_unit_test(other_files_are_refused_with_what_is_wrong),
         cmocka_unit_test(smallest_snapshot_will_do),
+        cmocka_unit_test(newer_price_counts_and_brings_its_free_amount),
+        cmocka_unit_test(price_that_the_snapshot_does_not_have_is_added),
     };
     return cmocka_run_group_tests(tests, open_snapshot, close_snapshot);
 }

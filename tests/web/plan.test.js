@@ -39,7 +39,7 @@ after(async () => {
 function plan(...words) {
   const file = join(folder, "plan.html");
   execFileSync(process.env.FERRY, ["plan", ...words, "--html", file],
-    { cwd: folder, env: { ...process.env, XDG_STATE_HOME: join(folder, "state"), LC_ALL: "C" } });
+    { cwd: folder, env: { ...process.env, XDG_STATE_HOME: join(folder, "state"), LC_ALL: "C", FERRY_PRICES: "snapshot" } });
   return pathToFileURL(file).href;
 }
 

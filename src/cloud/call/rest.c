@@ -50,7 +50,9 @@ static json_t *send(struct cloud *c, const struct rest *q, const char *url, cons
                                    .accept = "application/json",
                                    .content_type = text ? "application/json" : NULL,
                                    .body = text,
-                                   .body_size = text ? strlen(text) : 0};
+                                   .body_size = text ? strlen(text) : 0,
+                                   .connect_seconds = q->connect_seconds,
+                                   .stop = q->stop};
     return cloud_json_counted(c, &request, q->flags | (get ? CLOUD_IDEMPOTENT : 0), &r, q->tries, e);
 }
 

@@ -21,6 +21,8 @@ struct rest {
     int flags;                         /* enum cloud_flags; a GET is idempotent without it */
     bool reads;                        /* not a GET, and yet changes nothing: a rehearsal sends it */
     int *tries;                        /* how many requests went out; may be NULL */
+    int connect_seconds;               /* 0: net/http.h's */
+    const volatile sig_atomic_t *stop; /* ends it within a second once it is nonzero; may be NULL */
 };
 
 /* The answer ({} when it has no body), a reference of the caller's. NULL with *e set in cloud_explain's

@@ -1,5 +1,7 @@
 #include "cloud/hub/problem.h"
 
+#include "base/catalog.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +43,7 @@ static bool bad_token(const struct hub_asked *q, const struct said *s, struct er
 {
     (void)s;
     return err_set(e, ERR_AUTH, "the token (%s) is wrong or has expired: make a new one at " TOKENS,
-                   q->token_origin ? q->token_origin : "none was sent");
+                   q->token_origin ? q->token_origin : _("none was sent"));
 }
 
 static bool no_revision(const struct hub_asked *q, const struct said *s, struct err *e)
@@ -121,7 +123,8 @@ static bool rate_limit(const struct hub_asked *q, const struct http_reply *r, st
     if (r->retry_after_seconds)
         snprintf(wait, sizeof wait, "%d s", r->retry_after_seconds);
     return err_set(e, ERR_TRANSIENT, "the hub's rate limit is reached; try again in %s%s", wait,
-                   q->token_origin ? "" : ", or set HF_TOKEN (" TOKENS "): with a login the limit is higher");
+                   q->token_origin ? ""
+                                   : _(", or set HF_TOKEN (" TOKENS "): with a login the limit is higher"));
 }
 
 bool hub_explain(const struct hub_asked *q, const struct http_reply *r, struct err *e)

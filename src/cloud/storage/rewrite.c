@@ -1,6 +1,8 @@
 /* rewrite.c: copies that Cloud Storage makes itself. */
 #include "cloud/storage/request.h"
 
+#include "base/catalog.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ static bool check_copy(struct cloud *c, const struct storage_rewrite *w, const s
     bool gone = storage_delete(c, w->bucket, w->name, o->generation, &ignored);
     return err_set(e, ERR_CORRUPT, "the copy has %llu bytes with crc32c %08x, the source %llu with %08x; %s",
                    (unsigned long long)o->size, o->crc32c, (unsigned long long)w->from->size, w->from->crc32c,
-                   gone ? "deleted again" : "could not be deleted again");
+                   gone ? _("deleted again") : _("could not be deleted again"));
 }
 
 static bool take_progress(const json_t *json, struct rewrite_state *at, struct err *e)

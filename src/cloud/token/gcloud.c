@@ -1,6 +1,7 @@
 /* gcloud.c: tokens by way of the gcloud program, which knows every kind of login. */
 #include "cloud/token/mint.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -119,7 +120,7 @@ static bool take_answer(struct stream s[2], bool in_time, int status, struct min
         return err_set(e, ERR_AUTH, "it did not answer in time; try it yourself");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return err_set(e, ERR_AUTH, "%.300s; log in with `gcloud auth login`",
-                       s[1].size ? s[1].text : "it failed without a word");
+                       s[1].size ? s[1].text : _("it failed without a word"));
     out->seconds = ASSUMED_SECONDS;
     return mint_keep(out, s[0].text, e);
 }

@@ -1,5 +1,7 @@
 #include "engine/text/vocab.h"
 
+#include "base/catalog.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,9 +170,9 @@ bool vocab_add_merge(struct vocab *v, const unsigned char *joined, size_t left_s
     int id = vocab_find(v, joined, size);
     if (left < 0 || right < 0 || id < 0)
         return err_set(e, ERR_CORRUPT, "%s is not in the vocabulary, expected the pair and what it becomes",
-                       left < 0    ? "the left token"
-                       : right < 0 ? "the right token"
-                                   : "the merged token");
+                       left < 0    ? _("the left token")
+                       : right < 0 ? _("the right token")
+                                   : _("the merged token"));
     if (v->merge_count >= v->merge_mask / 2 && !more_merges(v, e))
         return false;
     struct vocab_merge *m = merge_place(v->merges, v->merge_mask, (uint32_t)left, (uint32_t)right);

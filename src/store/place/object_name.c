@@ -1,5 +1,6 @@
 #include "store/place/object_name.h"
 
+#include "base/catalog.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -22,8 +23,8 @@ bool object_prefix_check(const char *bucket, const char *prefix, struct err *e)
     if (strlen(prefix) > MAX_BYTES)
         return err_set(e, ERR_USAGE, "gs://%s/%.40s…: %zu bytes, a name in Cloud Storage has at most %d",
                        bucket, prefix, strlen(prefix), MAX_BYTES);
-    const char *fault = !is_utf8(prefix)          ? "has to be UTF-8"
-                        : strpbrk(prefix, "\r\n") ? "has no line breaks"
+    const char *fault = !is_utf8(prefix)          ? _("has to be UTF-8")
+                        : strpbrk(prefix, "\r\n") ? _("has no line breaks")
                                                   : NULL;
     return !fault || err_set(e, ERR_USAGE, "gs://%s/%s: a name in Cloud Storage %s", bucket, prefix, fault);
 }

@@ -1,5 +1,6 @@
 #include "store/upload/appeared.h"
 
+#include "base/catalog.h"
 #include "cloud/storage.h"
 #include "store/place/object_name.h"
 
@@ -25,7 +26,7 @@ static bool take_back(struct cloud *c, const char *bucket, const char *name, con
     return err_set(e, ERR_CORRUPT,
                    "gs://%s/%s: Cloud Storage has %llu bytes with crc32c %08x, crc32c %08x was sent%s",
                    bucket, name, (unsigned long long)o->size, o->crc32c, expected,
-                   gone ? "; deleted again" : "; could not be deleted again");
+                   gone ? _("; deleted again") : _("; could not be deleted again"));
 }
 
 bool object_appeared(struct cloud *c, const char *bucket, const struct upload_spec *spec, uint32_t crc32c,
@@ -65,7 +66,8 @@ bool object_before(struct cloud *c, const char *bucket, const struct upload_spec
     if (spec->if_generation == STORAGE_ANY_GENERATION || spec->if_generation == *generation)
         return true;
     return err_set(e, ERR_BUSY, "gs://%s/%s: %s", bucket, spec->name,
-                   spec->if_generation == STORAGE_ABSENT ? "is there already" : "has changed meanwhile");
+                   spec->if_generation == STORAGE_ABSENT ? _("is there already")
+                                                         : _("has changed meanwhile"));
 }
 
 bool object_put_empty(struct cloud *c, const char *bucket, const struct upload_spec *spec, struct arena *a,

@@ -1,5 +1,7 @@
 #include "target/image/packer.h"
 
+#include "base/catalog.h"
+
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -75,7 +77,7 @@ static bool drain(struct packer *p, int flush, struct err *e)
         if (result == Z_STREAM_END || (flush == Z_NO_FLUSH && p->z.avail_in == 0 && p->z.avail_out > 0))
             return true;
         if (result != Z_OK && result != Z_BUF_ERROR)
-            return err_set(e, ERR_MEMORY, "zlib: %s", p->z.msg ? p->z.msg : "cannot compress");
+            return err_set(e, ERR_MEMORY, "zlib: %s", p->z.msg ? p->z.msg : _("cannot compress"));
     }
 }
 

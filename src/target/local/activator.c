@@ -1,6 +1,7 @@
 /* activator.c: supervision: servers are started, stopped, replaced, and their ends are noticed. */
 #include "target/local/activator_parts.h"
 
+#include "base/catalog.h"
 #include "base/clock.h"
 #include "base/listen.h"
 #include "target/local/environment.h"
@@ -324,8 +325,7 @@ void activator_forget_update(struct activator *a)
 bool activator_sleep(struct activator *a, struct err *e)
 {
     if (a->machine.in_flight > 0)
-        return err_set(e, ERR_BUSY, "%d request%s being answered", a->machine.in_flight,
-                       a->machine.in_flight == 1 ? " is" : "s are");
+        return err_set(e, ERR_BUSY, "answering just now: %d", a->machine.in_flight);
     machine_sleep(&a->machine, clock_ms());
     a->put_to_sleep = true;
     return true;

@@ -1,5 +1,6 @@
 #include "target/local/control_message.h"
 
+#include "base/catalog.h"
 #include "target/local/environment.h"
 
 #include <string.h>
@@ -60,7 +61,7 @@ enum control_answer control_answer_parse(const char *line, size_t size, control_
     if (said && say)
         say(arg, said);
     if (!said)
-        err_set(e, ERR_IO, "%s", problem ? problem : "its activator says something that makes no sense");
+        err_set(e, ERR_IO, "%s", problem ? problem : _("its activator says something that makes no sense"));
     json_decref(json);
     return said ? CONTROL_SAID : CONTROL_PROBLEM;
 }

@@ -1,5 +1,6 @@
 #include "target/local/launch.h"
 
+#include "base/catalog.h"
 #include "target/local/environment.h"
 #include "target/local/log_file.h"
 
@@ -75,7 +76,7 @@ static bool hear(int fd, struct err *e)
     text[size] = 0;
     if (size == 1 && !*text)
         return true;
-    return err_set(e, ERR_IO, "%s", *text ? text : "the activator ended before it began");
+    return err_set(e, ERR_IO, "%s", *text ? text : _("the activator ended before it began"));
 }
 
 /* Two forks: the activator is no child of this process, which need not wait for it. */
