@@ -17,7 +17,7 @@ struct stage_settings {
     struct text_list include, exclude;
     bool check, deep, yes;
     int via;
-    const char *image, *project, *region, *service_account, *token_secret; /* of --via job */
+    const char *image, *project, *region, *service_account, *token_secret; /* of --via job, vm */
     int tasks;                                                             /* 0: chosen */
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
     int to;     /* of pack: PACK_TO_FOLDER, PACK_TO_GGUF */
@@ -70,6 +70,7 @@ struct stage {
     bool sealed;                                /* by stage_copy: the manifest is there */
     struct copy_outcome outcome;                /* of stage_copy, and how long it took */
     double seconds;
+    const char *by; /* "3 tasks; the job": who did it, and is gone; stage_via_… */
 };
 
 void stage_clear(struct stage *s);
@@ -138,6 +139,8 @@ bool stage_share_clean(struct stage *s, struct err *e); /* the copies of all jou
 /* After stage_look: tasks of Cloud Run do it, when somebody has agreed. *done: it is staged, and s->seconds
  * says how long that took; else it was a dry run. */
 bool stage_via_job(struct stage *s, bool *done, struct err *e);
+/* stage_via_vm.c: the same by one VM of Compute Engine. */
+bool stage_via_vm(struct stage *s, bool *done, struct err *e);
 
 /* What so many bytes, of which the largest file has so many, take from here and by so many tasks: one line.
  */

@@ -346,8 +346,8 @@ static void machine_operation_has_its_own_form(void **state)
     json_t *begun = vm_insert(c->cloud, &vm, body, &e);
     assert_non_null(begun);
     assert_false(vm_finish(c->cloud, &vm, begun, NULL, &e));
-    expect_error(&e, ERR_LIMIT, "VM hf-copy in asia-northeast1-b: The zone does not have enough resources; ");
-    expect_error(&e, ERR_LIMIT, "try another zone");
+    expect_error(&e, ERR_BUSY, "VM hf-copy in asia-northeast1-b: The zone does not have enough resources; ");
+    expect_error(&e, ERR_BUSY, "try another zone");
     assert_non_null(strstr(canned_request(c->server, 0), "POST " ZONE "/instances?requestId="));
     expect_request(c, 1, "GET " ZONE "/operations/op-1", NULL);
 }

@@ -199,7 +199,7 @@ static const struct {
     {"", {"stage", B "/m", B "/x"}, 2, "expected a model on the hub"},
     {"", {"stage", "hf://owner/name/config.json", B "/x"}, 2, "--include 'config.json' takes part of it"},
     {"", {"stage", "owner/name", "hf://a/b"}, 2, "does not write to it"},
-    {"", {"stage", "owner/name", B "/x", "--via", "vm"}, 2, "--via: \"vm\", expected one of here|job"},
+    {"", {"stage", "owner/name", B "/x", "--via", "us"}, 2, "--via: \"us\", expected one of here|job|vm"},
     {"", {"stage", "owner/name", B "/x", "--tasks=2"}, 2, "go with --via job"},
     {EMULATOR_HF_TOKEN, {"stage", "owner/name", B "/x", "--via=job"}, 2, "which image? `ferry image push"},
     {EMULATOR_HF_TOKEN, {"stage", "owner/name", "here", "--via=job"}, 2, "expected gs://BUCKET/PREFIX"},

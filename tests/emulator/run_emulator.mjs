@@ -89,7 +89,7 @@ export class Emulator {
 
   /** What points ferry here, and nowhere else. */
   get env() {
-    const apis = ["RUN", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE"];
+    const apis = ["RUN", "ARTIFACTREGISTRY", "SERVICEUSAGE", "IAM", "LOGGING", "REGISTRY", "OAUTH2", "STORAGE", "COMPUTE"];
     return {
       ...Object.fromEntries(apis.map((name) => [`FERRY_ENDPOINT_${name}`, this.url])), HF_ENDPOINT: this.url,
       GCE_METADATA_HOST: `127.0.0.1:${this.port}`, FERRY_ACCESS_TOKEN: token, HF_TOKEN: hfToken,
