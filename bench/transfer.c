@@ -1,12 +1,13 @@
 /* transfer.c: times commands that move the same bytes, in rounds, each beside the others (script/bench
  * transfer writes the table).
  *
- *   bench_transfer --bytes N [--rounds N] [--files N] [--rate BYTES] < TABLE
+ *   bench_transfer --bytes N [--rounds N] [--files N] [--rate BYTES] [--after COMMAND] < TABLE
  *
  * A line of the table is SETTING|PEER|COMMAND: PEER is the setting of an earlier line that it is compared
  * with, or empty. Every round runs all commands once, through sh. Rows: GB/s (best round; ratio: median over
  * rounds of peer's seconds / own seconds), CPU seconds per GB (least; ratio: own / peer's) and peak MB of
- * memory. With --files files/s instead, with --rate the ratio to that rate where no peer is named.
+ * memory. --after is run behind each of them and does not count: it takes away what was copied. With --files
+ * files/s instead, with --rate the ratio to that rate where no peer is named.
  *
  * Memory that a virtual machine has never touched costs a fault in the host when it is first, four times as
  * much as the copy itself here; whoever runs first would pay for all. So as much memory as is copied is
@@ -81,6 +82,12 @@ static void touch_memory(size_t bytes)
     char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (p != MAP_FAILED)
         munmap(p, bytes);
+}
+
+static void clean(const char *command)
+{
+    if (command && system(command) != 0)
+        die("failed: ", command);
 }
 
 static void run(struct line *l, int round, size_t bytes)
@@ -178,6 +185,7 @@ static void print(const struct rows *rows, const struct line *l, int rounds, con
 int main(int argc, char **argv)
 {
     double bytes = 0, files = 0, limit = 0;
+    const char *after = NULL;
     int rounds = 3;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--bytes"))
@@ -188,14 +196,19 @@ int main(int argc, char **argv)
             files = atof(argv[i + 1]);
         else if (!strcmp(argv[i], "--rate"))
             limit = atof(argv[i + 1]);
+        else if (!strcmp(argv[i], "--after"))
+            after = argv[i + 1];
     }
     if (bytes <= 0 || rounds < 1 || rounds > MAX_ROUNDS)
-        die("bench_transfer --bytes N [--rounds 1..9] [--files N] [--rate BYTES] < TABLE", "");
+        die("bench_transfer --bytes N [--rounds 1..9] [--files N] [--rate BYTES] [--after COMMAND] < TABLE",
+            "");
     read_table();
 
     for (int round = 0; round < rounds; round++)
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             run(&lines[i], round, (size_t)bytes);
+            clean(after);
+        }
     struct amount gigabytes = {bytes * 1e-9, "GB/s", "s/GB", limit * 1e-9};
     struct amount thousands = {files * 1e-3, "thousand files/s", "s per thousand files", 0};
     struct rows rows;
