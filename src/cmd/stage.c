@@ -13,7 +13,6 @@
 #include <string.h>
 
 enum { ARENA_BYTES = INT32_MAX };
-enum { VIA_HERE, VIA_JOB, VIA_VM };
 
 _Static_assert(offsetof(struct stage_settings, copy) == 0, "copy_group");
 
@@ -47,12 +46,13 @@ static const struct option stage_options[] = {
     {.name = "via",
      .type = OPTION_CHOICE,
      .argument = "WHO",
-     .preset = "here",
-     .choices = "here|job|vm",
+     .preset = "auto",
+     .choices = "here|job|vm|auto",
      .offset = offsetof(struct stage_settings, via),
      .help =
          "who copies: this machine (here), or beside the bucket, which costs a little, tasks of Cloud Run "
-         "(job) or one machine of Compute Engine (vm)"},
+         "(job) or one machine of Compute Engine (vm); auto: with --image what is expected to be done first, "
+         "else here"},
 };
 
 static const struct option job_options[] = {
@@ -521,6 +521,7 @@ bool stage_finish(struct stage *s, bool complete, struct err *e)
 {
     if (complete)
         return print_complete(s, e);
+    stage_choose_via(s);
     if (s->settings.via != VIA_HERE)
         return run_via(s, e);
     if (s->settings.copy.dry_run)
@@ -529,7 +530,6 @@ bool stage_finish(struct stage *s, bool complete, struct err *e)
         return print_idle(s, e);
     if (!try_reading(s, e) || !make_way(s, e))
         return false;
-    stage_print_hint(s);
     return copy_with_journal(s, e) && print_result(s, e);
 }
 
@@ -550,6 +550,8 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
         return false;
     if (settings->via == VIA_HERE && (settings->image || settings->token_secret))
         return err_set(e, ERR_USAGE, "--image and --token-secret go with --via job and --via vm");
+    if (settings->token_secret && !settings->image)
+        return err_set(e, ERR_USAGE, "--token-secret goes with --image");
     if (settings->via != VIA_JOB && settings->tasks)
         return err_set(e, ERR_USAGE, "--tasks goes with --via job");
     if (o->count == 2 && !stage_name_model(s, o->items[0], e))
@@ -598,6 +600,9 @@ static const char *const stage_examples[] = {
     "REGION-docker.pkg.dev/P/R/ferry",
     "where the way from here is slow: by tasks of Cloud Run beside the bucket, after time and cost are "
     "agreed to",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio --via vm --image "
+    "REGION-docker.pkg.dev/P/R/ferry",
+    "the same by one machine of Compute Engine, which deletes itself",
     "ferry stage --check gs://my-models/qwen2-audio",
     "is it all there?",
     NULL,

@@ -16,7 +16,7 @@ struct stage_settings {
     const char *revision;
     struct text_list include, exclude;
     bool check, deep, yes;
-    int via;
+    int via;                                                               /* enum stage_via */
     const char *image, *project, *region, *service_account, *token_secret; /* of --via job, vm */
     int tasks;                                                             /* 0: chosen */
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
@@ -24,6 +24,7 @@ struct stage_settings {
 };
 
 enum { ENCODE_NONE };
+enum stage_via { VIA_HERE, VIA_JOB, VIA_VM, VIA_AUTO };
 enum { PACK_TO_FOLDER, PACK_TO_GGUF };
 
 /* Options that both commands have; offsets from the start of struct stage_settings. */
@@ -142,12 +143,21 @@ bool stage_via_job(struct stage *s, bool *done, struct err *e);
 /* stage_via_vm.c: the same by one VM of Compute Engine. */
 bool stage_via_vm(struct stage *s, bool *done, struct err *e);
 
-/* What so many bytes, of which the largest file has so many, take from here and by so many tasks: one line.
- */
-enum { STAGE_HINT = 300 };
-const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT]);
-/* Says so on stderr of a copy that this machine is about to begin, when it is large. */
-void stage_print_hint(const struct stage *s);
+/* What there is to choose between. */
+struct stage_ways {
+    uint64_t bytes, largest; /* of all files, of the largest */
+    int tasks;
+    double from_hub;  /* bytes a second that were measured here; 0: nobody has */
+    const char *date; /* when */
+};
+/* What they take from here and by so many tasks: one line. */
+enum { STAGE_HINT = 400 };
+const char *stage_hint(const struct stage_ways *w, char out[STAGE_HINT]);
+/* The way that is expected to take least at its longest, and the line that says why. */
+enum stage_via stage_choose_way(const struct stage_ways *w, char out[STAGE_HINT]);
+/* VIA_AUTO becomes one of the others, which has its line on stderr when there is much to copy: without an
+ * image, which job and VM run, this machine copies. */
+void stage_choose_via(struct stage *s);
 
 /* --- stage_manifest.c --- */
 

@@ -5,6 +5,7 @@
 #include "cmd/confirm.h"
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
+#include "cmd/plan_measure.h"
 #include "plan/regions.h"
 #include "target/knative.h"
 #include "target/stage_job.h"
@@ -73,6 +74,8 @@ const char *const *via_words(const struct stage *s)
     words[n++] = model;
     words[n++] = target;
     words[n++] = "--yes";
+    words[n++] = "--via";
+    words[n++] = "here";
     add_list(words, &n, "--include", &s->settings.include);
     add_list(words, &n, "--exclude", &s->settings.exclude);
     if (s->encoding) {
@@ -264,37 +267,105 @@ static bool check(const struct stage *s, struct err *e)
     return via_check(s, "job", e);
 }
 
-/* --- the other way, when nobody has asked for it --- */
+/* --- which way, when nobody has said --- */
 
-const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT])
+enum { SPAN_TEXT = 2 * HUMAN_TEXT + 4, HERE_TEXT = 160 };
+
+static struct span here_seconds(const struct stage_ways *w)
 {
-    const double slow_line = 100e6 / 8, fast_line = 1e9 / 8;
-    char size[HUMAN_TEXT], slow[HUMAN_TEXT], fast[HUMAN_TEXT], least[HUMAN_TEXT], most[HUMAN_TEXT];
-    uint64_t share = bytes / (uint64_t)tasks;
-    struct span job = cost_stage_seconds(share > largest ? share : largest);
-    snprintf(
-        out, STAGE_HINT,
-        "%s from here: %s at 1 Gbit/s up and down, %s at 100 Mbit/s; --via job, beside the bucket: %s to %s",
-        human_bytes(bytes, size), human_seconds((double)bytes / fast_line, fast),
-        human_seconds((double)bytes / slow_line, slow), human_seconds(job.least, least),
-        human_seconds(job.most, most));
+    const double fast_line = 1e9 / 8, slow_line = 100e6 / 8;
+    double bytes = (double)w->bytes;
+    if (w->from_hub > 0)
+        return span_of(bytes / w->from_hub);
+    return (struct span){bytes / fast_line, bytes / slow_line};
+}
+
+/* A file is one task's. */
+static struct span job_seconds(const struct stage_ways *w)
+{
+    uint64_t share = w->bytes / (uint64_t)w->tasks;
+    return cost_stage_seconds(share > w->largest ? share : w->largest);
+}
+
+static const char *span_text(struct span seconds, char out[SPAN_TEXT])
+{
+    char least[HUMAN_TEXT], most[HUMAN_TEXT];
+    snprintf(out, SPAN_TEXT, "%s to %s", human_seconds(seconds.least, least),
+             human_seconds(seconds.most, most));
     return out;
 }
 
-void stage_print_hint(const struct stage *s)
+/* What comes is measured (`ferry plan --measure`); what goes out may be slower. */
+static const char *here_text(const struct stage_ways *w, char out[HERE_TEXT])
 {
-    char text[STAGE_HINT];
-    uint64_t bytes = 0, largest = 0;
+    struct span here = here_seconds(w);
+    char least[HUMAN_TEXT], most[HUMAN_TEXT], rate[HUMAN_TEXT];
+    human_seconds(here.least, least);
+    human_seconds(here.most, most);
+    if (w->from_hub > 0)
+        snprintf(out, HERE_TEXT, "%s at least, at the %s/s that came from the hub on %.10s", least,
+                 human_bytes((uint64_t)w->from_hub, rate), w->date);
+    else
+        snprintf(out, HERE_TEXT, "%s at 1 Gbit/s up and down, %s at 100 Mbit/s", least, most);
+    return out;
+}
+
+const char *stage_hint(const struct stage_ways *w, char out[STAGE_HINT])
+{
+    char size[HUMAN_TEXT], here[HERE_TEXT], job[SPAN_TEXT];
+    snprintf(out, STAGE_HINT, "%s from here: %s; --via job, beside the bucket, needs an --image: %s",
+             human_bytes(w->bytes, size), here_text(w, here), span_text(job_seconds(w), job));
+    return out;
+}
+
+enum stage_via stage_choose_way(const struct stage_ways *w, char out[STAGE_HINT])
+{
+    static const char *const names[] = {[VIA_HERE] = "here", [VIA_JOB] = "job", [VIA_VM] = "vm"};
+    const struct span seconds[] = {
+        [VIA_HERE] = here_seconds(w), [VIA_JOB] = job_seconds(w), [VIA_VM] = cost_stage_vm_seconds(w->bytes)};
+    char size[HUMAN_TEXT], here[HERE_TEXT], job[SPAN_TEXT], vm[SPAN_TEXT];
+    enum stage_via best = VIA_HERE;
+    for (enum stage_via i = VIA_JOB; i <= VIA_VM; i++)
+        best = seconds[i].most < seconds[best].most ? i : best;
+    snprintf(out, STAGE_HINT, "%s by --via %s, which is expected to be done first: here %s; job %s; vm %s",
+             human_bytes(w->bytes, size), names[best], here_text(w, here), span_text(seconds[VIA_JOB], job),
+             span_text(seconds[VIA_VM], vm));
+    return best;
+}
+
+static struct stage_ways ways_of(const struct stage *s, struct measurements *measured)
+{
+    struct err unread = {0}; /* then nothing is known */
+    struct stage_ways w = {.bytes = via_bytes(s), .tasks = choose_tasks(s), .date = ""};
     for (int i = 0; i < s->count; i++) {
         const struct stage_file *f = &s->files[i];
-        if (f->choice != CHOICE_TAKEN || f->certified)
-            continue;
-        bytes += f->source.size;
-        largest = f->source.size > largest ? f->source.size : largest;
+        if (f->choice == CHOICE_TAKEN && !f->certified && f->source.size > w.largest)
+            w.largest = f->source.size;
     }
-    bool quiet = s->settings.copy.quiet || s->settings.copy.json;
-    if (!quiet && s->tasks == 1 && bytes >= HINT_BYTES && s->target.uri.scheme == URI_GS)
-        fprintf(stderr, "%s\n", stage_hint(bytes, largest, choose_tasks(s), text));
+    if (!measurements_read(measured, s->arena, &unread))
+        return w;
+    const struct measurement *m = measurements_find(measured, MEASURED_FETCH, "here", "hf://");
+    if (m) {
+        w.from_hub = m->per_second;
+        w.date = m->date;
+    }
+    return w;
+}
+
+void stage_choose_via(struct stage *s)
+{
+    char text[STAGE_HINT] = "";
+    struct measurements measured;
+    if (s->settings.via != VIA_AUTO)
+        return;
+    struct stage_ways w = ways_of(s, &measured);
+    bool bucket = s->target.uri.scheme == URI_GS, choice = s->settings.image && bucket;
+    bool quiet = s->settings.copy.quiet || s->settings.copy.json || s->settings.copy.dry_run;
+    s->settings.via = choice ? (int)stage_choose_way(&w, text) : VIA_HERE;
+    if (!choice && bucket && w.bytes >= HINT_BYTES && s->tasks == 1)
+        stage_hint(&w, text);
+    if (!quiet && *text)
+        fprintf(stderr, "%s\n", text);
 }
 
 bool stage_via_job(struct stage *s, bool *done, struct err *e)

@@ -444,6 +444,16 @@ static void other_lists(void **state)
                    "GET /compute/v1/projects/demo-proj/aggregated/instances?filter=labels.managed-by%3Dferry",
                    NULL);
     canned_answer(c->server, 200, NULL,
+                  "{\"zones\":[\"https://h/zones/us-east1-b\",3,\"zones/us-east1-c\",\"d\"]}");
+    json_t *zones = region_zones(c->cloud, "demo-proj", "us-east1", &e);
+    assert_int_equal(json_array_size(zones), 2);
+    assert_string_equal(json_string_value(json_array_get(zones, 1)), "us-east1-c");
+    json_decref(zones);
+    canned_answer(c->server, 200, NULL, "{\"zones\":[]}");
+    assert_null(region_zones(c->cloud, "demo-proj", "us-east1", &e));
+    expect_error(&e, ERR_CORRUPT, "region us-east1: an answer that names no zones");
+    e = (struct err){0};
+    canned_answer(c->server, 200, NULL,
                   "{\"dockerImages\":[{\"name\":\"projects/p/locations/l/repositories/r/dockerImages/"
                   "ferry@sha256:ab\",\"imageSizeBytes\":\"12\"},{\"name\":\"projects/never\"}]}");
     assert_false(docker_image_each(c->cloud, &repository, hear_image, &h, &e)); /* left reached 0 */

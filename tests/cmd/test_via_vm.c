@@ -108,7 +108,7 @@ static void dry_run_prints_the_requests_and_sends_none(void **state)
                                        PROJECT "/zones/asia-northeast1-a/instances\n{",
                                        "\"zones/asia-northeast1-a/machineTypes/e2-standard-4\"",
                                        "\"me/ferry:1\"",
-                                       "--yes\\n--include\\n*.safetensors\\n\"",
+                                       "--yes\\n--via\\nhere\\n--include\\n*.safetensors\\n\"",
                                        "\"ferry-token-secret\"",
                                        "\"managed-by\": \"ferry\"",
                                        "\"seconds\": \"3600\"",
