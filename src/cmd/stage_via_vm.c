@@ -58,7 +58,7 @@ static bool ask(const struct stage *s, const struct stage_vm *v, const struct es
 
 struct telling {
     const struct stage *stage;
-    bool said;
+    bool said, found;
     double said_seconds;
     struct stage_vm_progress last;
 };
@@ -83,7 +83,8 @@ static void tell(void *arg, const struct stage_vm_progress *p)
 
 static void tell_found(void *arg, const char *zone)
 {
-    const struct telling *t = arg;
+    struct telling *t = arg;
+    t->found = true;
     if (!t->stage->settings.copy.quiet)
         fprintf(stderr, "a VM in %s is at this work already: it is followed\n", zone);
 }
@@ -132,11 +133,11 @@ static bool describe(const struct stage *s, struct stage_vm *v, struct err *e)
            via_region(s, &v->region, e);
 }
 
-/* What it cost, by the clock here. */
-static const char *by_whom(const struct stage *s, const struct stage_vm *v)
+/* What it cost, by the clock here; of one that was found nobody here knows since when it ran. */
+static const char *by_whom(const struct stage *s, const struct stage_vm *v, bool found)
 {
     struct err ignored = {0};
-    struct prices *p = prices_builtin(&ignored);
+    struct prices *p = found ? NULL : prices_builtin(&ignored);
     struct span usd = p ? cost_stage_machine(p, v->region, span_of(s->seconds)) : span_of(NAN);
     prices_free(p);
     return span_known(usd) ? arena_printf(s->arena, "a VM, for about %.2f USD; it", usd.most) : "a VM; it";
@@ -154,7 +155,7 @@ static bool run(struct stage *s, struct stage_vm *v, struct err *e)
     if (!stage_vm_run(stores_cloud(s->stores), v, &end, e) || !via_look_again(s, &complete, e))
         return false;
     s->seconds = t.last.seconds;
-    s->by = by_whom(s, v);
+    s->by = by_whom(s, v, t.found);
     return complete || err_set(e, ERR_IO,
                                end == STAGE_VM_GONE
                                    ? "VM %s is gone before it was done: somebody deleted it, or its time was "

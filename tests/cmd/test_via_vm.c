@@ -231,8 +231,9 @@ static void what_goes_wrong_in_it_is_told_and_leaves_no_machine(void **state)
                    "found: manifest unknown; what was copied stays, the same command goes on");
     expect_no_vm(s);
     emulator_faults(&s->emulator, NO_WRITING);
-    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ferry: ");
-    assert_non_null(strstr(s->last.err, "; what was copied stays, the same command goes on"));
+    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
+    assert_non_null(strstr(s->last.err,
+                           ": HTTP 403: no reason given; what was copied stays, the same command goes on\n"));
     emulator_faults(&s->emulator, NULL);
     expect_no_vm(s);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
@@ -249,6 +250,32 @@ static const char *logged(const struct scratch *s, const char *words)
     text[n] = 0;
     fclose(f);
     return strstr(text, words);
+}
+
+#define SECRET                                                                                               \
+    "{\"faults\":[{\"method\":\"GET\",\"path\":\"/v1/projects/demo-proj/secrets/hub/versions/"               \
+    "latest:access\","                                                                                       \
+    "\"times\":0,\"do\":{\"status\":%s,\"body\":{\"payload\":{\"data\":\"aGZfZW11bGF0b3I=\"}}}}]}"
+
+/* Where it has been put by `ferry`'s user, and never into what a project's viewers can read. */
+static void token_is_read_from_its_secret_in_the_machine(void **state)
+{
+    struct scratch *s = *state;
+    char faults[500];
+    scratch_text("hub/owner/name/.emulator.json", "{\"gated\":\"auto\"}");
+    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
+    snprintf(faults, sizeof faults, SECRET, "403");
+    emulator_faults(&s->emulator, faults);
+    expect_problem(
+        s, scratch_run(s, VIA, "--yes", "--quiet", "--token-secret", "hub"),
+        "secret hub could not be read: has the VM's account roles/secretmanager.secretAccessor on it?");
+    snprintf(faults, sizeof faults, SECRET, "200");
+    emulator_faults(&s->emulator, faults);
+    assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet", "--token-secret", "hub"), 0);
+    emulator_faults(&s->emulator, NULL);
+    expect_no_vm(s);
+    expect_staged(s);
+    assert_null(logged(s, "\"" EMULATOR_HF_TOKEN));
 }
 
 static void wait_for(const struct scratch *s, const char *words)
@@ -302,6 +329,7 @@ static void machine_of_a_killed_command_is_followed_again(void **state)
     assert_int_equal(scratch_run(s, VIA, "--yes"), 0);
     assert_non_null(
         strstr(s->last.err, "a VM in asia-northeast1-a is at this work already: it is followed\n"));
+    assert_non_null(strstr(s->last.out, " by a VM; it is gone\n"));
     assert_int_equal(made(s), 1);
     expect_no_vm(s);
     expect_staged(s);
@@ -411,6 +439,7 @@ int main(int argc, char **argv)
         VIA_TEST(refusals_are_told_with_their_next_step),
         VIA_TEST(zone_that_has_none_left_gives_way_to_the_next),
         VIA_TEST(what_goes_wrong_in_it_is_told_and_leaves_no_machine),
+        VIA_TEST(token_is_read_from_its_secret_in_the_machine),
         VIA_TEST(interrupted_it_deletes_the_machine),
         VIA_TEST(machine_of_a_killed_command_is_followed_again),
         VIA_TEST(machine_at_other_work_is_replaced),
