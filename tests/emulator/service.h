@@ -19,7 +19,8 @@ struct vms;
 struct settings {
     int port, cdn_port; /* 0: any */
     const char *data, *log, *faults, *hub, *bucket, *public_key, *service_url;
-    const char *program; /* what the tasks of a job and the containers of a VM run; NULL: nothing that works */
+    const char
+        *program; /* what the tasks of a job and the containers of a VM run; NULL: nothing that works */
     int token_seconds, url_seconds;
     uint64_t lfs_bytes;
 };
