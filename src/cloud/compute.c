@@ -87,8 +87,10 @@ static bool check(const json_t *operation, struct err *e)
         json_pack("{s:i, s:s*, s:[{s:s*}]}", "code", 8, "message", message, "details", "reason", code);
     cloud_explain_status(status, e);
     json_decref(status);
-    if (e && code && (strstr(code, "QUOTA") || strstr(code, "EXHAUSTED")))
+    if (e && code && strstr(code, "QUOTA"))
         e->kind = ERR_LIMIT;
+    if (e && code && strstr(code, "POOL_EXHAUSTED"))
+        e->kind = ERR_BUSY;
     return false;
 }
 
@@ -169,6 +171,31 @@ void vm_read(const json_t *instance, struct vm_facts *out)
 }
 
 /* --- all zones --- */
+
+json_t *region_zones(struct cloud *c, const char *project, const char *region, struct err *e)
+{
+    struct rest q = {.api = "compute",
+                     .method = "GET",
+                     .path = "/compute/v1/projects/{}/regions/{}",
+                     .names = {project, region}};
+    json_t *answer = rest_call(c, &q, e), *urls = json_object_get(answer, "zones"), *names = json_array();
+    for (size_t i = 0; i < json_array_size(urls); i++) {
+        const char *url = json_string_value(json_array_get(urls, i)), *slash = url ? strrchr(url, '/') : NULL;
+        if (slash && slash[1])
+            json_array_append_new(names, json_string(slash + 1));
+    }
+    bool some = json_array_size(names) > 0;
+    if (!some) {
+        json_decref(names);
+        names = NULL;
+    }
+    if (answer && !some)
+        err_set(e, ERR_CORRUPT, "an answer that names no zones");
+    json_decref(answer);
+    if (!some)
+        err_wrap(e, "region %s", region);
+    return names;
+}
 
 struct finding {
     vm_fn fn;

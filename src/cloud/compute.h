@@ -19,7 +19,8 @@ json_t *vm_insert(struct cloud *c, const struct vm_name *n, const json_t *body, 
 json_t *vm_delete(struct cloud *c, const struct vm_name *n, struct err *e); /* gone already: done */
 
 /* Waits until `begun` is done and takes the reference (NULL: *e is set already). False with *e set:
- * ERR_LIMIT, the zone has no such machine free, or a quota is used up; else as operation_finish. */
+ * ERR_BUSY, the zone has no such machine free now; ERR_LIMIT, a quota is used up; else as operation_finish.
+ */
 bool vm_finish(struct cloud *c, const struct vm_name *n, json_t *begun, const struct wait *w, struct err *e);
 
 /* What an instance says of itself. Strings are the JSON's, "" when not said. */
@@ -32,6 +33,9 @@ struct vm_facts {
     bool spot;
 };
 void vm_read(const json_t *instance, struct vm_facts *out);
+
+/* Names of a region's zones ("asia-northeast1-a"), at least one: an array, a new reference. */
+json_t *region_zones(struct cloud *c, const char *project, const char *region, struct err *e);
 
 /* VMs that have this label ("managed-by=ferry"), in all zones. zone: "asia-northeast1-b"; the strings are the
  * JSON's. */

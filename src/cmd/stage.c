@@ -13,7 +13,6 @@
 #include <string.h>
 
 enum { ARENA_BYTES = INT32_MAX };
-enum { VIA_HERE, VIA_JOB };
 
 _Static_assert(offsetof(struct stage_settings, copy) == 0, "copy_group");
 
@@ -47,11 +46,13 @@ static const struct option stage_options[] = {
     {.name = "via",
      .type = OPTION_CHOICE,
      .argument = "WHO",
-     .preset = "here",
-     .choices = "here|job",
+     .preset = "auto",
+     .choices = "here|job|vm|auto",
      .offset = offsetof(struct stage_settings, via),
-     .help = "who copies: this machine (here), or tasks of Cloud Run beside the bucket (job), which cost a "
-             "little"},
+     .help =
+         "who copies: this machine (here), or beside the bucket, which costs a little, tasks of Cloud Run "
+         "(job) or one machine of Compute Engine (vm); auto: with --image what is expected to be done first, "
+         "else here"},
 };
 
 static const struct option job_options[] = {
@@ -59,19 +60,19 @@ static const struct option job_options[] = {
      .type = OPTION_TEXT,
      .argument = "IMAGE",
      .offset = offsetof(struct stage_settings, image),
-     .help = "what the tasks run, as `ferry image push` has put it: REGISTRY/REPOSITORY[:TAG]"},
+     .help = "what runs there, as `ferry image push` has put it: REGISTRY/REPOSITORY[:TAG]"},
     {.name = "tasks",
      .type = OPTION_INT,
      .argument = "N",
      .min = 1,
      .max = 100,
      .offset = offsetof(struct stage_settings, tasks),
-     .help = "how many share the files; as many as there are large files, 8 at most, unless told"},
+     .help = "of a job: how many share the files; as many as there are large files, 8 at most, unless told"},
     {.name = "project",
      .type = OPTION_TEXT,
      .argument = "PROJECT",
      .offset = offsetof(struct stage_settings, project),
-     .help = "whose job it is; gcloud's unless told"},
+     .help = "whose job or VM it is; gcloud's unless told"},
     {.name = "region",
      .type = OPTION_TEXT,
      .argument = "REGION",
@@ -81,7 +82,7 @@ static const struct option job_options[] = {
      .type = OPTION_TEXT,
      .argument = "ACCOUNT",
      .offset = offsetof(struct stage_settings, service_account),
-     .help = "who the tasks are, to the bucket; the project's default account unless told"},
+     .help = "who the tasks or the VM are, to the bucket; the project's default account unless told"},
     {.name = "token-secret",
      .type = OPTION_TEXT,
      .argument = "NAME",
@@ -502,24 +503,26 @@ static bool print_via(const struct stage *s, struct err *e)
         return print_json(result_json(s, false), e);
     print_left_out(s);
     print_left_over(s);
-    printf("%s is staged completely in %s: %s by %d task%s; the job is gone\n", version_of(s),
-           place_uri(&s->target, s->prefix, s->arena), human_seconds(s->seconds, time), s->tasks,
-           human_plural((uint64_t)s->tasks));
+    printf("%s is staged completely in %s: %s by %s is gone\n", version_of(s),
+           place_uri(&s->target, s->prefix, s->arena), human_seconds(s->seconds, time), s->by);
     return true;
 }
 
 static bool run_via(struct stage *s, struct err *e)
 {
     bool done;
-    return try_reading(s, e) && (s->settings.copy.dry_run || make_way(s, e)) && stage_via_job(s, &done, e) &&
-           (!done || print_via(s, e));
+    if (!try_reading(s, e) || (!s->settings.copy.dry_run && !make_way(s, e)))
+        return false;
+    bool ok = s->settings.via == VIA_VM ? stage_via_vm(s, &done, e) : stage_via_job(s, &done, e);
+    return ok && (!done || print_via(s, e));
 }
 
 bool stage_finish(struct stage *s, bool complete, struct err *e)
 {
     if (complete)
         return print_complete(s, e);
-    if (s->settings.via == VIA_JOB)
+    stage_choose_via(s);
+    if (s->settings.via != VIA_HERE)
         return run_via(s, e);
     if (s->settings.copy.dry_run)
         return plan(s, e);
@@ -527,7 +530,6 @@ bool stage_finish(struct stage *s, bool complete, struct err *e)
         return print_idle(s, e);
     if (!try_reading(s, e) || !make_way(s, e))
         return false;
-    stage_print_hint(s);
     return copy_with_journal(s, e) && print_result(s, e);
 }
 
@@ -546,8 +548,12 @@ static bool run_with(struct stage *s, const struct command *c, const struct oper
         return err_set(e, ERR_USAGE, "--deep goes with --check");
     if (!stage_share_read(s, e))
         return false;
-    if (settings->via != VIA_JOB && (settings->image || settings->tasks || settings->token_secret))
-        return err_set(e, ERR_USAGE, "--image, --tasks and --token-secret go with --via job");
+    if (settings->via == VIA_HERE && (settings->image || settings->token_secret))
+        return err_set(e, ERR_USAGE, "--image and --token-secret go with --via job and --via vm");
+    if (settings->token_secret && !settings->image)
+        return err_set(e, ERR_USAGE, "--token-secret goes with --image");
+    if (settings->via != VIA_JOB && settings->tasks)
+        return err_set(e, ERR_USAGE, "--tasks goes with --via job");
     if (o->count == 2 && !stage_name_model(s, o->items[0], e))
         return false;
     s->stores = stores_new(0, e);
@@ -578,7 +584,7 @@ static bool run_stage(const struct command *c, char **args, int count, struct er
 
 static const struct option_group stage_group = {"Options", stage_options,
                                                 sizeof stage_options / sizeof *stage_options};
-static const struct option_group job_group = {"With --via job", job_options,
+static const struct option_group job_group = {"With --via job and vm", job_options,
                                               sizeof job_options / sizeof *job_options};
 static const struct option_group *const stage_groups[] = {&stage_group, &stage_pack_group, &copy_group,
                                                           &job_group, NULL};
@@ -594,6 +600,9 @@ static const char *const stage_examples[] = {
     "REGION-docker.pkg.dev/P/R/ferry",
     "where the way from here is slow: by tasks of Cloud Run beside the bucket, after time and cost are "
     "agreed to",
+    "ferry stage Qwen/Qwen2-Audio-7B-Instruct gs://my-models/qwen2-audio --via vm --image "
+    "REGION-docker.pkg.dev/P/R/ferry",
+    "the same by one machine of Compute Engine, which deletes itself",
     "ferry stage --check gs://my-models/qwen2-audio",
     "is it all there?",
     NULL,

@@ -16,14 +16,15 @@ struct stage_settings {
     const char *revision;
     struct text_list include, exclude;
     bool check, deep, yes;
-    int via;
-    const char *image, *project, *region, *service_account, *token_secret; /* of --via job */
+    int via;                                                               /* enum stage_via */
+    const char *image, *project, *region, *service_account, *token_secret; /* of --via job, vm */
     int tasks;                                                             /* 0: chosen */
     int encode; /* ENCODE_NONE, or 1 + enum pack_encoding */
     int to;     /* of pack: PACK_TO_FOLDER, PACK_TO_GGUF */
 };
 
 enum { ENCODE_NONE };
+enum stage_via { VIA_HERE, VIA_JOB, VIA_VM, VIA_AUTO };
 enum { PACK_TO_FOLDER, PACK_TO_GGUF };
 
 /* Options that both commands have; offsets from the start of struct stage_settings. */
@@ -70,6 +71,7 @@ struct stage {
     bool sealed;                                /* by stage_copy: the manifest is there */
     struct copy_outcome outcome;                /* of stage_copy, and how long it took */
     double seconds;
+    const char *by; /* "3 tasks; the job": who did it, and is gone; stage_via_… */
 };
 
 void stage_clear(struct stage *s);
@@ -138,13 +140,24 @@ bool stage_share_clean(struct stage *s, struct err *e); /* the copies of all jou
 /* After stage_look: tasks of Cloud Run do it, when somebody has agreed. *done: it is staged, and s->seconds
  * says how long that took; else it was a dry run. */
 bool stage_via_job(struct stage *s, bool *done, struct err *e);
+/* stage_via_vm.c: the same by one VM of Compute Engine. */
+bool stage_via_vm(struct stage *s, bool *done, struct err *e);
 
-/* What so many bytes, of which the largest file has so many, take from here and by so many tasks: one line.
- */
-enum { STAGE_HINT = 300 };
-const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT]);
-/* Says so on stderr of a copy that this machine is about to begin, when it is large. */
-void stage_print_hint(const struct stage *s);
+/* What there is to choose between. */
+struct stage_ways {
+    uint64_t bytes, largest; /* of all files, of the largest */
+    int tasks;
+    double from_hub;  /* bytes a second that were measured here; 0: nobody has */
+    const char *date; /* when */
+};
+/* What they take from here and by so many tasks: one line. */
+enum { STAGE_HINT = 400 };
+const char *stage_hint(const struct stage_ways *w, char out[STAGE_HINT]);
+/* The way that is expected to take least at its longest, and the line that says why. */
+enum stage_via stage_choose_way(const struct stage_ways *w, char out[STAGE_HINT]);
+/* VIA_AUTO becomes one of the others, which has its line on stderr when there is much to copy: without an
+ * image, which job and VM run, this machine copies. */
+void stage_choose_via(struct stage *s);
 
 /* --- stage_manifest.c --- */
 

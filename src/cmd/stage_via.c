@@ -1,11 +1,11 @@
 /* stage_via.c: `ferry stage --via job`: the copy is made by tasks of Cloud Run beside the bucket, and
  * followed here. */
+#include "cmd/stage_via.h"
 #include "cloud/storage.h"
 #include "cmd/confirm.h"
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
-#include "cmd/stage.h"
-#include "plan/cost.h"
+#include "cmd/plan_measure.h"
 #include "plan/regions.h"
 #include "target/knative.h"
 #include "target/stage_job.h"
@@ -19,17 +19,25 @@ enum {
     LARGE_BYTES = 64 << 20,  /* a file worth a task of its own */
     TASK_SECONDS = 4 * 3600, /* a try of a task; Cloud Run allows 168 h */
     MOST_WORDS = 2 * OPTION_LIST_MAX * 2 + 16,
-    SAY_SECONDS = 5,
     HINT_BYTES = 1 << 30, /* less is copied sooner than anything is decided */
 };
 
 /* --- what is to be done --- */
 
-static uint64_t bytes_of_task(const struct stage *s, int task)
+uint64_t via_bytes_of_task(const struct stage *s, int task)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < s->count; i++)
         if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified && s->files[i].task == task)
+            bytes += s->files[i].source.size;
+    return bytes;
+}
+
+uint64_t via_bytes(const struct stage *s)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < s->count; i++)
+        if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified)
             bytes += s->files[i].source.size;
     return bytes;
 }
@@ -53,9 +61,8 @@ static void add_list(const char **words, int *n, const char *option, const struc
     }
 }
 
-/* The same command for the container; the commit is pinned, and who is asked has been asked here. NULL: no
- * memory. */
-static const char *const *task_words(const struct stage *s)
+/* The commit is pinned, and who is asked has been asked here. */
+const char *const *via_words(const struct stage *s)
 {
     int n = 0;
     const char **words = arena_alloc(s->arena, MOST_WORDS, sizeof *words);
@@ -67,6 +74,8 @@ static const char *const *task_words(const struct stage *s)
     words[n++] = model;
     words[n++] = target;
     words[n++] = "--yes";
+    words[n++] = "--via";
+    words[n++] = "here";
     add_list(words, &n, "--include", &s->settings.include);
     add_list(words, &n, "--exclude", &s->settings.exclude);
     if (s->encoding) {
@@ -76,8 +85,7 @@ static const char *const *task_words(const struct stage *s)
     return words;
 }
 
-/* The bucket's own region: bytes that cross regions cost. */
-static bool find_region(const struct stage *s, const char **out, struct err *e)
+bool via_region(const struct stage *s, const char **out, struct err *e)
 {
     *out = s->settings.region;
     if (*out)
@@ -92,29 +100,36 @@ static bool find_region(const struct stage *s, const char **out, struct err *e)
     if (!bucket)
         return false;
     return (region && strchr(region, '-')) ||
-           err_set(e, ERR_USAGE, "gs://%s is in several regions; --region says where the job is to run",
+           err_set(e, ERR_USAGE, "gs://%s is in several regions; --region says where it is to run",
                    s->target.uri.place);
+}
+
+bool via_project(const struct stage *s, const char **out, struct err *e)
+{
+    const struct gcloud_config *config = cloud_config(stores_cloud(s->stores));
+    *out = s->settings.project ? s->settings.project : gcloud_project(config, NULL);
+    return *out || err_set(e, ERR_USAGE, "in which project? --project PROJECT, or set GOOGLE_CLOUD_PROJECT");
+}
+
+bool via_name(const struct stage *s, char *out, struct err *e)
+{
+    const char *target = place_uri(&s->target, s->prefix, s->arena);
+    return target ? (stage_job_name(s->source, target, out), true) : err_set(e, ERR_MEMORY, "no memory");
 }
 
 static bool describe(struct stage *s, struct stage_job *j, struct err *e)
 {
     static char name[STAGE_JOB_NAME];
-    const struct gcloud_config *config = cloud_config(stores_cloud(s->stores));
-    const char *target = place_uri(&s->target, s->prefix, s->arena);
-    *j = (struct stage_job){
-        .where = {.project = s->settings.project ? s->settings.project : gcloud_project(config, NULL)},
-        .image = s->settings.image,
-        .service_account = s->settings.service_account,
-        .token_secret = s->settings.token_secret,
-        .args = task_words(s),
-        .tasks = s->tasks,
-        .timeout_seconds = TASK_SECONDS};
-    if (!j->args || !target)
+    *j = (struct stage_job){.where = {.name = name},
+                            .image = s->settings.image,
+                            .service_account = s->settings.service_account,
+                            .token_secret = s->settings.token_secret,
+                            .args = via_words(s),
+                            .tasks = s->tasks,
+                            .timeout_seconds = TASK_SECONDS};
+    if (!j->args)
         return err_set(e, ERR_MEMORY, "no memory");
-    j->where.name = stage_job_name(s->source, target, name);
-    if (!j->where.project)
-        return err_set(e, ERR_USAGE, "in which project? --project PROJECT, or set GOOGLE_CLOUD_PROJECT");
-    return find_region(s, &j->where.region, e);
+    return via_name(s, name, e) && via_project(s, &j->where.project, e) && via_region(s, &j->where.region, e);
 }
 
 /* --- what it will take --- */
@@ -132,7 +147,7 @@ static bool estimate(const struct stage *s, const struct stage_job *j, struct es
     if (!p)
         return false;
     for (int i = 0; i < s->tasks; i++) {
-        uint64_t bytes = bytes_of_task(s, i);
+        uint64_t bytes = via_bytes_of_task(s, i);
         out->bytes += bytes;
         most = bytes > most ? bytes : most;
     }
@@ -142,23 +157,23 @@ static bool estimate(const struct stage *s, const struct stage_job *j, struct es
     return true;
 }
 
-static const char *usd_text(struct span usd, char out[60])
+const char *via_usd(struct span usd, char out[VIA_USD])
 {
     if (span_known(usd))
-        snprintf(out, 60, "%.2f to %.2f USD", usd.least, usd.most);
+        snprintf(out, VIA_USD, "%.2f to %.2f USD", usd.least, usd.most);
     else
-        snprintf(out, 60, "a cost that the prices here do not know");
+        snprintf(out, VIA_USD, "a cost that the prices here do not know");
     return out;
 }
 
 static bool ask(const struct stage *s, const struct stage_job *j, const struct estimate *t, struct err *e)
 {
-    char question[400], size[HUMAN_TEXT], from[HUMAN_TEXT], to[HUMAN_TEXT], usd[60];
+    char question[400], size[HUMAN_TEXT], from[HUMAN_TEXT], to[HUMAN_TEXT], usd[VIA_USD];
     snprintf(question, sizeof question,
              "%s by %d task%s of Cloud Run in %.60s (%d vCPU, %d GiB): %s to %s, %s. Begin?",
              human_bytes(t->bytes, size), j->tasks, human_plural((uint64_t)j->tasks), j->where.region,
              STAGE_TASK_VCPU, STAGE_TASK_GIB, human_seconds(t->seconds.least, from),
-             human_seconds(t->seconds.most, to), usd_text(t->usd, usd));
+             human_seconds(t->seconds.most, to), via_usd(t->usd, usd));
     return confirm(question, s->settings.yes, e);
 }
 
@@ -178,7 +193,7 @@ static void tell(void *arg, const struct stage_job_progress *p)
     bool news =
         p->succeeded != t->last.succeeded || p->failed != t->last.failed || p->running != t->last.running;
     t->last = *p;
-    if (t->stage->settings.copy.quiet || (!news && p->seconds - t->said_seconds < SAY_SECONDS))
+    if (t->stage->settings.copy.quiet || (!news && p->seconds - t->said_seconds < VIA_SAY_SECONDS))
         return;
     t->said_seconds = p->seconds;
     fprintf(stderr, "%s: %d of %d task%s done, %d at work%s\n", human_seconds(p->seconds, time), p->succeeded,
@@ -206,76 +221,151 @@ static bool print_requests(const struct stage *s, const struct stage_job *j, str
     return jobs || err_set(e, ERR_MEMORY, "no memory for the request");
 }
 
-/* What is there now says whether the tasks did it. */
-static bool look_again(struct stage *s, struct err *e)
+bool via_look_again(struct stage *s, bool *complete, struct err *e)
 {
     s->there.count = 0;
     s->has_manifest = false;
     if (!stage_list_target(s, e) || !stage_read_manifest(s, e))
         return false;
     stage_compare(s);
-    return stage_complete(s) ||
-           err_set(e, ERR_IO, "the job has ended, but not all is there; the same command goes on");
+    *complete = stage_complete(s);
+    return true;
 }
 
 static bool run_job(struct stage *s, struct stage_job *j, struct err *e)
 {
     struct telling t = {.stage = s, .job = j};
+    bool complete;
     j->stop = interrupt_watch();
     j->on_progress = tell;
     j->arg = &t;
-    if (!stage_job_run(stores_cloud(s->stores), j, e) || !look_again(s, e))
+    if (!stage_job_run(stores_cloud(s->stores), j, e) || !via_look_again(s, &complete, e))
         return false;
     s->seconds = t.last.seconds;
-    return true;
+    s->by = arena_printf(s->arena, "%d task%s; the job", s->tasks, human_plural((uint64_t)s->tasks));
+    return complete ||
+           err_set(e, ERR_IO, "the job has ended, but not all is there; the same command goes on");
+}
+
+bool via_check(const struct stage *s, const char *who, struct err *e)
+{
+    const struct stage_settings *o = &s->settings;
+    if (s->target.uri.scheme != URI_GS)
+        return err_set(e, ERR_USAGE, "--via %s copies to a bucket, expected gs://BUCKET/PREFIX", who);
+    if (!o->image)
+        return err_set(e, ERR_USAGE,
+                       "which image? `ferry image push REGISTRY/REPOSITORY` makes one for --image; it is "
+                       "what runs there");
+    return knative_check_image(o->image, s->arena, e);
 }
 
 static bool check(const struct stage *s, struct err *e)
 {
     const struct stage_settings *o = &s->settings;
-    if (s->target.uri.scheme != URI_GS)
-        return err_set(e, ERR_USAGE, "--via job copies to a bucket, expected gs://BUCKET/PREFIX");
-    if (!o->image)
-        return err_set(
-            e, ERR_USAGE,
-            "which image? `ferry image push REGISTRY/REPOSITORY` makes one for --image; it is what the job "
-            "runs");
     if (s->encoding && o->tasks > 1)
         return err_set(e, ERR_USAGE, "--tasks %d: an encoding is one task's work", o->tasks);
-    return knative_check_image(o->image, s->arena, e);
+    return via_check(s, "job", e);
 }
 
-/* --- the other way, when nobody has asked for it --- */
+/* --- which way, when nobody has said --- */
 
-const char *stage_hint(uint64_t bytes, uint64_t largest, int tasks, char out[STAGE_HINT])
+enum { SPAN_TEXT = 2 * HUMAN_TEXT + 4, HERE_TEXT = 160 };
+
+static struct span here_seconds(const struct stage_ways *w)
 {
-    const double slow_line = 100e6 / 8, fast_line = 1e9 / 8;
-    char size[HUMAN_TEXT], slow[HUMAN_TEXT], fast[HUMAN_TEXT], least[HUMAN_TEXT], most[HUMAN_TEXT];
-    uint64_t share = bytes / (uint64_t)tasks;
-    struct span job = cost_stage_seconds(share > largest ? share : largest);
-    snprintf(
-        out, STAGE_HINT,
-        "%s from here: %s at 1 Gbit/s up and down, %s at 100 Mbit/s; --via job, beside the bucket: %s to %s",
-        human_bytes(bytes, size), human_seconds((double)bytes / fast_line, fast),
-        human_seconds((double)bytes / slow_line, slow), human_seconds(job.least, least),
-        human_seconds(job.most, most));
+    const double fast_line = 1e9 / 8, slow_line = 100e6 / 8;
+    double bytes = (double)w->bytes;
+    if (w->from_hub > 0)
+        return span_of(bytes / w->from_hub);
+    return (struct span){bytes / fast_line, bytes / slow_line};
+}
+
+/* A file is one task's. */
+static struct span job_seconds(const struct stage_ways *w)
+{
+    uint64_t share = w->bytes / (uint64_t)w->tasks;
+    return cost_stage_seconds(share > w->largest ? share : w->largest);
+}
+
+static const char *span_text(struct span seconds, char out[SPAN_TEXT])
+{
+    char least[HUMAN_TEXT], most[HUMAN_TEXT];
+    snprintf(out, SPAN_TEXT, "%s to %s", human_seconds(seconds.least, least),
+             human_seconds(seconds.most, most));
     return out;
 }
 
-void stage_print_hint(const struct stage *s)
+/* What comes is measured (`ferry plan --measure`); what goes out may be slower. */
+static const char *here_text(const struct stage_ways *w, char out[HERE_TEXT])
 {
-    char text[STAGE_HINT];
-    uint64_t bytes = 0, largest = 0;
+    struct span here = here_seconds(w);
+    char least[HUMAN_TEXT], most[HUMAN_TEXT], rate[HUMAN_TEXT];
+    human_seconds(here.least, least);
+    human_seconds(here.most, most);
+    if (w->from_hub > 0)
+        snprintf(out, HERE_TEXT, "%s at least, at the %s/s that came from the hub on %.10s", least,
+                 human_bytes((uint64_t)w->from_hub, rate), w->date);
+    else
+        snprintf(out, HERE_TEXT, "%s at 1 Gbit/s up and down, %s at 100 Mbit/s", least, most);
+    return out;
+}
+
+const char *stage_hint(const struct stage_ways *w, char out[STAGE_HINT])
+{
+    char size[HUMAN_TEXT], here[HERE_TEXT], job[SPAN_TEXT];
+    snprintf(out, STAGE_HINT, "%s from here: %s; --via job, beside the bucket, needs an --image: %s",
+             human_bytes(w->bytes, size), here_text(w, here), span_text(job_seconds(w), job));
+    return out;
+}
+
+enum stage_via stage_choose_way(const struct stage_ways *w, char out[STAGE_HINT])
+{
+    static const char *const names[] = {[VIA_HERE] = "here", [VIA_JOB] = "job", [VIA_VM] = "vm"};
+    const struct span seconds[] = {
+        [VIA_HERE] = here_seconds(w), [VIA_JOB] = job_seconds(w), [VIA_VM] = cost_stage_vm_seconds(w->bytes)};
+    char size[HUMAN_TEXT], here[HERE_TEXT], job[SPAN_TEXT], vm[SPAN_TEXT];
+    enum stage_via best = VIA_HERE;
+    for (enum stage_via i = VIA_JOB; i <= VIA_VM; i++)
+        best = seconds[i].most < seconds[best].most ? i : best;
+    snprintf(out, STAGE_HINT, "%s by --via %s, which is expected to be done first: here %s; job %s; vm %s",
+             human_bytes(w->bytes, size), names[best], here_text(w, here), span_text(seconds[VIA_JOB], job),
+             span_text(seconds[VIA_VM], vm));
+    return best;
+}
+
+static struct stage_ways ways_of(const struct stage *s, struct measurements *measured)
+{
+    struct err unread = {0}; /* then nothing is known */
+    struct stage_ways w = {.bytes = via_bytes(s), .tasks = choose_tasks(s), .date = ""};
     for (int i = 0; i < s->count; i++) {
         const struct stage_file *f = &s->files[i];
-        if (f->choice != CHOICE_TAKEN || f->certified)
-            continue;
-        bytes += f->source.size;
-        largest = f->source.size > largest ? f->source.size : largest;
+        if (f->choice == CHOICE_TAKEN && !f->certified && f->source.size > w.largest)
+            w.largest = f->source.size;
     }
-    bool quiet = s->settings.copy.quiet || s->settings.copy.json;
-    if (!quiet && s->tasks == 1 && bytes >= HINT_BYTES && s->target.uri.scheme == URI_GS)
-        fprintf(stderr, "%s\n", stage_hint(bytes, largest, choose_tasks(s), text));
+    if (!measurements_read(measured, s->arena, &unread))
+        return w;
+    const struct measurement *m = measurements_find(measured, MEASURED_FETCH, "here", "hf://");
+    if (m) {
+        w.from_hub = m->per_second;
+        w.date = m->date;
+    }
+    return w;
+}
+
+void stage_choose_via(struct stage *s)
+{
+    char text[STAGE_HINT] = "";
+    struct measurements measured;
+    if (s->settings.via != VIA_AUTO)
+        return;
+    struct stage_ways w = ways_of(s, &measured);
+    bool bucket = s->target.uri.scheme == URI_GS, choice = s->settings.image && bucket;
+    bool quiet = s->settings.copy.quiet || s->settings.copy.json || s->settings.copy.dry_run;
+    s->settings.via = choice ? (int)stage_choose_way(&w, text) : VIA_HERE;
+    if (!choice && bucket && w.bytes >= HINT_BYTES && s->tasks == 1)
+        stage_hint(&w, text);
+    if (!quiet && *text)
+        fprintf(stderr, "%s\n", text);
 }
 
 bool stage_via_job(struct stage *s, bool *done, struct err *e)

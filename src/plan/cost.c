@@ -320,6 +320,18 @@ struct span cost_stage_seconds(uint64_t bytes)
     return (struct span){(double)bytes / fast, (double)bytes / slow};
 }
 
+struct span cost_stage_vm_seconds(uint64_t bytes)
+{
+    return span_add(cost_stage_seconds(bytes), (struct span){40, 150});
+}
+
+struct span cost_stage_machine(const struct prices *p, const char *region, struct span seconds)
+{
+    enum { LEAST = 60 };
+    double second = cost_stage_vm(p, region) / HOUR_SECONDS;
+    return (struct span){fmax(seconds.least, LEAST) * second, fmax(seconds.most, LEAST) * second};
+}
+
 double cost_stage_vm(const struct prices *p, const char *region)
 {
     return prices_value(p, "gce.e2-standard-4.%s", region) + prices_value_in(p, region, "net.ip.vm") +

@@ -118,6 +118,11 @@ struct span cost_stage_tasks(const struct prices *p, enum price_tier tier, int t
 /* How long a process takes that copies so many bytes from the hub to a bucket, at 25 to 200 MB/s: assumed,
  * and what it took is told afterwards. */
 struct span cost_stage_seconds(uint64_t bytes);
+/* A VM that copies so many bytes, from its order to its end: it starts in 40 to 150 s, assumed, and is then
+ * such a process. */
+struct span cost_stage_vm_seconds(uint64_t bytes);
+/* Such a VM (cost_stage_vm) for so long, a minute at least (compute/all-pricing). */
+struct span cost_stage_machine(const struct prices *p, const char *region, struct span seconds);
 /* A VM for an hour: e2-standard-4, external address, boot disk of 10 GB. */
 double cost_stage_vm(const struct prices *p, const char *region);
 

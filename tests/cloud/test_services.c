@@ -350,8 +350,8 @@ static void machine_operation_has_its_own_form(void **state)
     json_t *begun = vm_insert(c->cloud, &vm, body, &e);
     assert_non_null(begun);
     assert_false(vm_finish(c->cloud, &vm, begun, NULL, &e));
-    expect_error(&e, ERR_LIMIT, "VM hf-copy in asia-northeast1-b: The zone does not have enough resources; ");
-    expect_error(&e, ERR_LIMIT, "try another zone");
+    expect_error(&e, ERR_BUSY, "VM hf-copy in asia-northeast1-b: The zone does not have enough resources; ");
+    expect_error(&e, ERR_BUSY, "try another zone");
     assert_non_null(strstr(canned_request(c->server, 0), "POST " ZONE "/instances?requestId="));
     expect_request(c, 1, "GET " ZONE "/operations/op-1", NULL);
 }
@@ -447,6 +447,16 @@ static void other_lists(void **state)
     expect_request(c, 1,
                    "GET /compute/v1/projects/demo-proj/aggregated/instances?filter=labels.managed-by%3Dferry",
                    NULL);
+    canned_answer(c->server, 200, NULL,
+                  "{\"zones\":[\"https://h/zones/us-east1-b\",3,\"zones/us-east1-c\",\"d\"]}");
+    json_t *zones = region_zones(c->cloud, "demo-proj", "us-east1", &e);
+    assert_int_equal(json_array_size(zones), 2);
+    assert_string_equal(json_string_value(json_array_get(zones, 1)), "us-east1-c");
+    json_decref(zones);
+    canned_answer(c->server, 200, NULL, "{\"zones\":[]}");
+    assert_null(region_zones(c->cloud, "demo-proj", "us-east1", &e));
+    expect_error(&e, ERR_CORRUPT, "region us-east1: an answer that names no zones");
+    e = (struct err){0};
     canned_answer(c->server, 200, NULL,
                   "{\"dockerImages\":[{\"name\":\"projects/p/locations/l/repositories/r/dockerImages/"
                   "ferry@sha256:ab\",\"imageSizeBytes\":\"12\"},{\"name\":\"projects/never\"}]}");

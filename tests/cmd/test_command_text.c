@@ -13,18 +13,41 @@
 #include <cmocka.h>
 
 /* The reference model: five files of 3.9 GB at most. One file is one task's, whatever there are. */
+static const struct stage_ways reference = {
+    .bytes = 16794189824, .largest = 3980819456, .tasks = 5, .date = ""};
+
 static void hint_says_what_both_ways_take(void **state)
 {
     char text[STAGE_HINT];
     (void)state;
     assert_string_equal(
-        stage_hint(16794189824, 3980819456, 5, text),
+        stage_hint(&reference, text),
         "16.8 GB from here: 2 min 14 s at 1 Gbit/s up and down, 22 min 24 s at 100 Mbit/s; --via job, "
-        "beside the bucket: 20 s to 2 min 39 s");
+        "beside the bucket, needs an --image: 20 s to 2 min 39 s");
     assert_string_equal(
-        stage_hint(16000000000, 16000000000, 1, text),
+        stage_hint(&(struct stage_ways){.bytes = 16000000000, .largest = 16000000000, .tasks = 1}, text),
         "16.0 GB from here: 2 min 8 s at 1 Gbit/s up and down, 21 min 20 s at 100 Mbit/s; --via job, "
-        "beside the bucket: 1 min 20 s to 10 min 40 s");
+        "beside the bucket, needs an --image: 1 min 20 s to 10 min 40 s");
+}
+
+static void way_that_is_expected_to_be_done_first_is_chosen(void **state)
+{
+    char text[STAGE_HINT];
+    struct stage_ways w = reference;
+    (void)state;
+    assert_int_equal(stage_choose_way(&w, text), VIA_JOB);
+    assert_string_equal(
+        text, "16.8 GB by --via job, which is expected to be done first: here 2 min 14 s at 1 Gbit/s up and "
+              "down, 22 min 24 s at 100 Mbit/s; job 20 s to 2 min 39 s; vm 2 min 4 s to 13 min 42 s");
+    w.from_hub = 500e6;
+    w.date = "2026-11-25";
+    assert_int_equal(stage_choose_way(&w, text), VIA_HERE);
+    assert_string_equal(
+        text,
+        "16.8 GB by --via here, which is expected to be done first: here 34 s at least, at the 500 MB/s "
+        "that came from the hub on 2026-11-25; job 20 s to 2 min 39 s; vm 2 min 4 s to 13 min 42 s");
+    w.from_hub = 1e6;
+    assert_int_equal(stage_choose_way(&w, text), VIA_JOB);
 }
 
 static void sizes_have_three_digits(void **state)
@@ -129,9 +152,13 @@ static void command_can_be_pasted_into_a_shell(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hint_says_what_both_ways_take), cmocka_unit_test(sizes_have_three_digits),
-        cmocka_unit_test(times_have_two_units),          cmocka_unit_test(ranges_are_read_as_http_reads_them),
-        cmocka_unit_test(range_that_is_none_is_refused), cmocka_unit_test(command_can_be_pasted_into_a_shell),
+        cmocka_unit_test(hint_says_what_both_ways_take),
+        cmocka_unit_test(way_that_is_expected_to_be_done_first_is_chosen),
+        cmocka_unit_test(sizes_have_three_digits),
+        cmocka_unit_test(times_have_two_units),
+        cmocka_unit_test(ranges_are_read_as_http_reads_them),
+        cmocka_unit_test(range_that_is_none_is_refused),
+        cmocka_unit_test(command_can_be_pasted_into_a_shell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

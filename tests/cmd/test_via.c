@@ -109,6 +109,26 @@ static void dry_run_prints_the_requests_and_sends_none(void **state)
     assert_int_equal(requests(s, NULL, JOBS "*"), 0);
 }
 
+/* Who names an image and no way has the sooner one chosen, which asks like the other. */
+static void way_is_chosen_when_there_is_an_image(void **state)
+{
+#define AUTO "stage", "owner/name", B "/m", "--project", "demo-proj", "--region", "asia-northeast1"
+    struct scratch *s = *state;
+    assert_int_equal(scratch_run(s, AUTO, "--image", "me/ferry:1"), 4);
+    assert_non_null(strstr(s->last.err, " by --via job, which is expected to be done first: here "));
+    assert_non_null(strstr(s->last.err, " of Cloud Run in asia-northeast1"));
+    scratch_text("state/ferry/measured.json",
+                 "{\"measured\":[{\"what\":\"fetch\",\"where\":\"here\",\"from\":\"hf://a/b\","
+                 "\"bytes_per_second\":900000000.0,\"cores\":2,\"date\":\"2026-11-25\"}]}");
+    assert_int_equal(scratch_run(s, AUTO, "--image", "me/ferry:1"), 0);
+    assert_non_null(strstr(s->last.err,
+                           " by --via here, which is expected to be done first: here 0 s at least, at "
+                           "the 900 MB/s that came from the hub on 2026-11-25; job "));
+    assert_int_equal(requests(s, NULL, JOBS "*"), 0);
+    expect_staged(s);
+#undef AUTO
+}
+
 /* By one task, whatever there are of files. */
 static void model_is_encoded_on_the_way(void **state)
 {
@@ -251,6 +271,7 @@ int main(int argc, char **argv)
         VIA_TEST(tasks_copy_each_file_once_and_the_job_is_gone),
         VIA_TEST(nothing_that_costs_is_made_before_somebody_says_yes),
         VIA_TEST(dry_run_prints_the_requests_and_sends_none),
+        VIA_TEST(way_is_chosen_when_there_is_an_image),
         VIA_TEST(model_is_encoded_on_the_way),
         VIA_TEST(job_runs_where_the_bucket_is),
         VIA_TEST(commands_that_cannot_work_are_refused_before_anything_is_made),

@@ -7,6 +7,7 @@
 #include "run_emulator.h"
 #include "service.h"
 #include "storage.h"
+#include "vms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,8 @@
 static const char usage[] =
     "usage: emulator --port N --data FOLDER [options]\n"
     "\n"
-    "Answers as Cloud Storage (JSON and XML), Cloud Run, Artifact Registry, Service Usage, IAM, Logging, "
+    "Answers as Cloud Storage (JSON and XML), Cloud Run, Compute Engine, Artifact Registry, Service Usage, "
+    "IAM, Logging, "
     "the\n"
     "Hugging Face Hub, Google's token endpoint and the metadata server do, and prints "
     "{\"port\":N,\"cdn_port\":M} when it is ready. Port 0 is a "
@@ -39,7 +41,7 @@ static const char usage[] =
     "  --url-seconds N       life of a signed URL (3600)\n"
     "  --lfs-bytes N         files of the hub from this size on are LFS (10485760)\n"
     "  --cdn-port N          where signed URLs point (0)\n"
-    "  --program FILE        what the tasks of Cloud Run's jobs run\n"
+    "  --program FILE        what the tasks of Cloud Run's jobs and the containers of VMs run\n"
     "  --log FILE            instead of FOLDER/requests.jsonl\n"
     "  --with-parent         end when the program that started it does\n";
 
@@ -166,6 +168,7 @@ static bool service_open(struct service *s, struct err *e)
         return false;
     s->faults = faults_new();
     s->jobs = jobs_new();
+    s->vms = vms_new();
     s->tokens = tokens_new();
     s->hub = s->settings.hub ? hub_new(s->settings.hub, s->settings.lfs_bytes) : NULL;
     if (s->settings.bucket)
@@ -176,6 +179,7 @@ static bool service_open(struct service *s, struct err *e)
 static void service_close(struct service *s)
 {
     jobs_free(s->jobs);
+    vms_free(s->vms);
     world_close(s->world);
     faults_free(s->faults);
     tokens_free(s->tokens);

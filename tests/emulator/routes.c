@@ -3,6 +3,7 @@
 #include "run.h"
 #include "secrets.h"
 #include "storage.h"
+#include "vms.h"
 
 #include <string.h>
 
@@ -52,6 +53,20 @@ static const struct route routes[] = {
     {"main", "GET", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_read},
     {"main", "POST", "/v2/projects/{}/locations/{}/jobs/{}/executions/{}", begin_json, execution_verb},
     {"main", "GET", "/v2/projects/{}/locations/{}/operations/job-{}", begin_json, job_operation},
+
+    {"main", "POST", "/compute/v1/projects/{}/zones/{}/instances", begin_compute, vm_insert},
+    {"main", "GET", "/compute/v1/projects/{}/zones/{}/instances/{}", begin_compute, vm_read},
+    {"main", "DELETE", "/compute/v1/projects/{}/zones/{}/instances/{}", begin_compute, vm_remove},
+    {"main", "GET", "/compute/v1/projects/{}/zones/{}/instances/{}/serialPort", begin_compute, vm_serial},
+    {"main", "GET", "/compute/v1/projects/{}/zones/{}/instances/{}/getGuestAttributes", begin_compute,
+     vm_attributes},
+    {"main", "GET", "/compute/v1/projects/{}/aggregated/instances", begin_compute, vm_list},
+    {"main", "GET", "/compute/v1/projects/{}/zones/{}/operations/{}", begin_compute, vm_operation},
+    {"main", "POST", "/compute/v1/projects/{}/zones/{}/operations/{}/wait", begin_compute, vm_operation},
+    {"main", "GET", "/compute/v1/projects/{}/regions/{}", begin_compute, compute_region},
+    {"main", "GET", "/compute/v1/projects/{}/zones/{}", begin_compute, compute_zone},
+    {"main", "GET", "/vm/{}/computeMetadata/v1/{*}", NULL, vm_metadata_get},
+    {"main", "PUT", "/vm/{}/computeMetadata/v1/{*}", NULL, vm_metadata_put},
 
     {"main", "GET", "/v2/projects/{}/locations/{}/services/{}:getIamPolicy", begin_run, run_policy_get},
     {"main", "POST", "/v2/projects/{}/locations/{}/services/{}:setIamPolicy", begin_run, run_policy_set},

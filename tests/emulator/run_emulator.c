@@ -160,11 +160,11 @@ const char *emulator_url(const struct emulator *m)
 
 void emulator_setenv(const struct emulator *m)
 {
-    static const char *const endpoints[] = {"FERRY_ENDPOINT_STORAGE",       "FERRY_ENDPOINT_OAUTH2",
-                                            "FERRY_ENDPOINT_RUN",           "FERRY_ENDPOINT_ARTIFACTREGISTRY",
-                                            "FERRY_ENDPOINT_SERVICEUSAGE",  "FERRY_ENDPOINT_IAM",
-                                            "FERRY_ENDPOINT_LOGGING",       "FERRY_ENDPOINT_REGISTRY",
-                                            "FERRY_ENDPOINT_SECRETMANAGER", "FERRY_ENDPOINT_CLOUDBILLING"};
+    static const char *const endpoints[] = {
+        "FERRY_ENDPOINT_STORAGE",          "FERRY_ENDPOINT_OAUTH2",       "FERRY_ENDPOINT_RUN",
+        "FERRY_ENDPOINT_ARTIFACTREGISTRY", "FERRY_ENDPOINT_SERVICEUSAGE", "FERRY_ENDPOINT_IAM",
+        "FERRY_ENDPOINT_LOGGING",          "FERRY_ENDPOINT_REGISTRY",     "FERRY_ENDPOINT_SECRETMANAGER",
+        "FERRY_ENDPOINT_CLOUDBILLING",     "FERRY_ENDPOINT_COMPUTE"};
     static const char *const others[] = {"GOOGLE_APPLICATION_CREDENTIALS",
                                          "GOOGLE_CLOUD_QUOTA_PROJECT",
                                          "GOOGLE_CLOUD_PROJECT",

@@ -36,7 +36,8 @@ struct emulator_options {
     const char *hub;        /* folder with owner/name/… (see hub_repo.h); NULL: no hub */
     const char *faults;     /* as emulator_faults; NULL: none */
     const char *bucket;     /* made at start when it is not there; NULL: none */
-    const char *program;    /* what the tasks of Cloud Run's jobs run; NULL: nothing that works */
+    const char *program;    /* what the tasks of Cloud Run's jobs and the containers of VMs run; NULL: nothing
+                               that works */
     const char *public_key; /* PEM file of the service account's key; NULL: assertions are refused */
     int token_seconds;      /* life of a token from the token endpoint and the metadata server; 0: 3599 */
     int url_seconds;        /* life of the hub's signed URLs; 0: 3600 */

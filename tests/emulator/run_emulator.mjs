@@ -9,7 +9,7 @@ export const token = "emulator-token";
 export const hfToken = "hf_emulator";
 
 export class Emulator {
-  /** options: {bucket, hub, faults, publicKey, serviceUrl, tokenSeconds, urlSeconds, lfsBytes} */
+  /** options: {bucket, hub, faults, publicKey, serviceUrl, tokenSeconds, urlSeconds, lfsBytes, program} */
   static async start(options = {}) {
     const m = new Emulator();
     m.data = mkdtempSync(join(tmpdir(), "ferry-emulator-"));
@@ -24,7 +24,7 @@ export class Emulator {
     const given = {
       port: this.port, "cdn-port": this.cdnPort, data: this.data, bucket: o.bucket, hub: o.hub, faults: o.faults,
       "public-key": o.publicKey, "service-url": o.serviceUrl, "token-seconds": o.tokenSeconds, "url-seconds": o.urlSeconds,
-      "lfs-bytes": o.lfsBytes,
+      "lfs-bytes": o.lfsBytes, program: o.program,
     };
     const args = Object.entries(given).flatMap(([k, v]) => (v === undefined ? [] : [`--${k}`, String(v)]));
     this.process = spawn(process.env.EMULATOR, ["--with-parent", ...args], { stdio: ["ignore", "pipe", "inherit"] });

@@ -14,11 +14,13 @@
 struct apis;
 struct hub;
 struct jobs;
+struct vms;
 
 struct settings {
     int port, cdn_port; /* 0: any */
     const char *data, *log, *faults, *hub, *bucket, *public_key, *service_url;
-    const char *program; /* what the tasks of a job run; NULL: nothing that works */
+    const char
+        *program; /* what the tasks of a job and the containers of a VM run; NULL: nothing that works */
     int token_seconds, url_seconds;
     uint64_t lfs_bytes;
 };
@@ -31,6 +33,7 @@ struct service {
     struct hub *hub; /* NULL: none */
     struct apis *apis;
     struct jobs *jobs;
+    struct vms *vms;
     int log, invalid;      /* files; invalid: a line for each request that no description has */
     _Atomic int under_way; /* exchanges without their log line */
     _Atomic bool stopping;

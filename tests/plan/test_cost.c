@@ -265,6 +265,12 @@ static void staging_is_paid_once(void **state)
     assert_close(cost_stage_seconds(4000000000).least, 20);
     assert_close(cost_stage_seconds(4000000000).most, 160);
     assert_close(cost_stage_vm(snapshot, "asia-northeast1"), 0.17193144 + 0.005 + 1.3 / 730);
+    /* an hour of it; a minute at least; 40 to 150 s for its start */
+    double hour = cost_stage_vm(snapshot, "asia-northeast1");
+    assert_close(cost_stage_machine(snapshot, "asia-northeast1", (struct span){3, 3600}).most, hour);
+    assert_close(cost_stage_machine(snapshot, "asia-northeast1", (struct span){3, 3600}).least, hour / 60);
+    assert_close(cost_stage_vm_seconds(4000000000).least, 60);
+    assert_close(cost_stage_vm_seconds(4000000000).most, 310);
     assert_true(isnan(cost_stage_vm(snapshot, "us-central1"))); /* an address there: not in the snapshot */
 }
 

@@ -3,8 +3,9 @@
 // field by field. Where the two differ it is on purpose, and written down here; any other difference fails, and so
 // does one that is no longer there.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
@@ -14,15 +15,21 @@ import { Emulator, token } from "../run_emulator.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const captures = JSON.parse(readFileSync(join(here, "../../data/captures/gcloud-528.json"), "utf8"));
 
-let m, folder;
+let m, folder, hub;
 
 before(async () => {
-  m = await Emulator.start();
+  hub = mkdtempSync(join(tmpdir(), "ferry-hub-"));
+  mkdirSync(join(hub, "owner/tiny"), { recursive: true });
+  writeFileSync(join(hub, "owner/tiny/config.json"), "{}");
+  m = await Emulator.start({ hub, program: process.env.FERRY });
   folder = join(m.data, "files");
   mkdirSync(folder);
 });
 
-after(() => m.stop());
+after(async () => {
+  await m.stop();
+  rmSync(hub, { recursive: true });
+});
 
 /** A recorded request again, its bytes left out. Resolves when it is answered, whatever the answer. */
 function replay(r) {
@@ -103,6 +110,7 @@ function ferry(...args) {
 
 /** {"lifecycle.rule[0].condition.age": 7, …}; what stands in an array in no order that means anything is sorted. */
 function flatten(value, at = "", into = {}) {
+  if (Array.isArray(value) && value.every((v) => v?.key)) return flatten(Object.fromEntries(value.map((v) => [v.key, v.value])), at, into);
   if (Array.isArray(value)) value.map((v) => JSON.stringify(v)).sort().forEach((v, i) => flatten(JSON.parse(v), `${at}[${i}]`, into));
   else if (value && typeof value === "object") for (const [k, v] of Object.entries(value)) flatten(v, at ? `${at}.${k}` : k, into);
   else if (at) into[at] = value;
@@ -188,6 +196,21 @@ const same = [
     run: () => ferry("ls", "-l", "gs://model-bkt/models/**"),
     gcloud: ["?alt"],
     ferry: ["?fields"], // a tenth of the answer
+  },
+  {
+    intent: "a VM that copies is made", capture: "compute-instances-create-maxrun", call: "compute.instances.insert",
+    prepare: () => makeBucket([]),
+    run: () => ferry("stage", "owner/tiny", "gs://model-bkt/m", "--via", "vm", "--image", "me/ferry:1", "--project", "demo-proj",
+      "--service-account", "copy-sa@demo-proj.iam.gserviceaccount.com", "--yes"),
+    gcloud: ["?alt", "canIpForward", "deletionProtection", "labels.app", "networkInterfaces[0].subnetwork"], // all but the label defaults
+    ferry: [
+      "?requestId", // made once, however often it is sent
+      "labels.managed-by", "metadata.items.ferry-image", "metadata.items.ferry-words",
+    ],
+    other: [ // each its own; ferry leaves host and project out of addresses
+      "disks[0].initializeParams.diskType", "disks[0].initializeParams.sourceImage", "machineType", "metadata.items.startup-script", "name",
+      "networkInterfaces[0].network", "place", "scheduling.maxRunDuration.seconds",
+    ],
   },
 ];
 

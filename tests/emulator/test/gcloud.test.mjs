@@ -34,6 +34,7 @@ before(async () => {
     CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK: "1",
     CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: join(folder, "token"),
     CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE: `${m.url}/storage/v1/`,
+    CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE: `${m.url}/compute/v1/`,
     CLOUDSDK_STORAGE_PARALLEL_COMPOSITE_UPLOAD_ENABLED: "True",
     CLOUDSDK_STORAGE_PARALLEL_COMPOSITE_UPLOAD_THRESHOLD: "20M",
     CLOUDSDK_STORAGE_PARALLEL_COMPOSITE_UPLOAD_COMPONENT_SIZE: "10M",
@@ -49,11 +50,12 @@ after(async () => {
   if (m) await m.stop();
 });
 
-function gcloud(...args) {
-  const r = spawnSync("gcloud", ["storage", ...args], { env, cwd: folder, maxBuffer: 100 * MiB });
-  assert.equal(r.status, 0, `gcloud storage ${args.join(" ")}: ${r.stderr}`);
+function run(...args) {
+  const r = spawnSync("gcloud", args, { env, cwd: folder, maxBuffer: 100 * MiB });
+  assert.equal(r.status, 0, `gcloud ${args.join(" ")}: ${r.stderr}`);
   return r.stdout;
 }
+const gcloud = (...args) => run("storage", ...args);
 
 const real = { skip: missing, timeout: 300000 };
 const count = async (f) => (await m.log()).filter(f).length;
@@ -105,4 +107,28 @@ test("a copy inside the service, and rm", real, async () => {
   assert.equal(await count((r) => r.path.includes("/rewriteTo/") && r.status === 200), 1);
   const r = await fetch(`${m.url}/storage/v1/b/model-bkt/o`, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await r.json()).items, undefined);
+});
+
+test("an instance runs its startup script, tells what it says, and is deleted", real, async () => {
+  const vm = (verb, ...args) => run("compute", "instances", verb, "copy", "--zone=asia-northeast1-b", ...args).toString();
+  writeFileSync(join(folder, "startup.sh"), `echo hello >>"$1"
+curl -sf -X PUT -H 'Metadata-Flavor: Google' -d 7 http://metadata.google.internal/computeMetadata/v1/instance/guest-attributes/hf/progress
+`);
+  vm("create", "--machine-type=n2-standard-8", "--image-family=debian-12", "--image-project=debian-cloud", "--max-run-duration=2h",
+    "--instance-termination-action=DELETE", "--metadata=enable-guest-attributes=TRUE", "--metadata-from-file=startup-script=startup.sh",
+    "--no-restart-on-failure", "--labels=app=copy", "--no-service-account", "--no-scopes", "--subnet=default");
+  let value = "";
+  for (let i = 0; i < 50 && value !== "7"; i++) {
+    const r = await fetch(`${m.url}/compute/v1/projects/demo-proj/zones/asia-northeast1-b/instances/copy/getGuestAttributes?queryPath=hf/progress`,
+      { headers: { authorization: `Bearer ${token}` } });
+    if (r.ok) value = (await r.json()).queryValue.items[0].value;
+    else await new Promise((wait) => setTimeout(wait, 100));
+  }
+  assert.equal(JSON.parse(vm("get-guest-attributes", "--query-path=hf/progress", "--format=json"))[0].value, "7");
+  assert.match(vm("get-serial-port-output"), /Container-Optimized OS\nhello\n/);
+  assert.equal(JSON.parse(vm("describe", "--format=json")).scheduling.maxRunDuration.seconds, "7200");
+  const listed = JSON.parse(run("compute", "instances", "list", "--filter=labels.app=copy", "--format=json"));
+  assert.deepEqual(listed.map((i) => i.name), ["copy"]);
+  vm("delete");
+  assert.deepEqual(JSON.parse(run("compute", "instances", "list", "--format=json")), []);
 });
