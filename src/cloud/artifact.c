@@ -125,14 +125,3 @@ bool docker_image_each(struct cloud *c, const struct repository_name *n, docker_
                      .names = {n->project, n->region, n->name}};
     return rest_each(c, &q, "dockerImages", take_image, &all, e) || err_wrap(e, "images of %s", n->name);
 }
-
-json_t *docker_image_delete(struct cloud *c, const struct repository_name *n, const char *package,
-                            const char *digest, struct err *e)
-{
-    struct rest q = {.api = "artifactregistry",
-                     .method = "DELETE",
-                     .path = REPOSITORY "/packages/{}/versions/{}?force=true",
-                     .names = {n->project, n->region, n->name, package, digest},
-                     .flags = CLOUD_IDEMPOTENT};
-    return named(rest_delete(c, &q, e), n, e);
-}

@@ -43,8 +43,4 @@ typedef bool (*docker_image_fn)(void *arg, const struct docker_image *i, struct 
 bool docker_image_each(struct cloud *c, const struct repository_name *n, docker_image_fn fn, void *arg,
                        struct err *e);
 
-/* One version of a package ("sha256:…"), its tags with it. Begins an operation; gone already: done. */
-json_t *docker_image_delete(struct cloud *c, const struct repository_name *n, const char *package,
-                            const char *digest, struct err *e);
-
 #endif

@@ -27,8 +27,6 @@ json_t *service_delete(struct cloud *c, const struct run_name *n, struct err *e)
 /* Each revision, newest first; n->name "-": of all services there. */
 typedef bool (*run_item_fn)(void *arg, const json_t *item, struct err *e);
 bool revision_each(struct cloud *c, const struct run_name *n, run_item_fn fn, void *arg, struct err *e);
-/* revision: its short name. */
-json_t *revision_get(struct cloud *c, const struct run_name *n, const char *revision, struct err *e);
 
 /* Services and jobs that have this label ("managed-by=ferry"), in all regions. v2 lists one region at a time,
  * so this is v1, as gcloud asks; only name, region and labels are told. Strings live until fn returns. */
@@ -55,9 +53,8 @@ bool run_regions(struct cloud *c, const char *project, run_region_fn fn, void *a
 /* --- jobs --- */
 
 json_t *job_get(struct cloud *c, const struct run_name *n, struct err *e);
-/* These four begin an operation. job_run: body {} or {"overrides":…}; its answer is the execution. */
+/* These three begin an operation. job_run: body {} or {"overrides":…}; its answer is the execution. */
 json_t *job_create(struct cloud *c, const struct run_name *n, const json_t *body, struct err *e);
-json_t *job_patch(struct cloud *c, const struct run_name *n, const json_t *body, struct err *e);
 json_t *job_run(struct cloud *c, const struct run_name *n, const json_t *body, struct err *e);
 json_t *job_delete(struct cloud *c, const struct run_name *n, struct err *e); /* gone already: done */
 

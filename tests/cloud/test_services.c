@@ -6,7 +6,6 @@
 #include "cloud/logging.h"
 #include "cloud/operation.h"
 #include "cloud/policy.h"
-#include "cloud/resourcemanager.h"
 #include "cloud/run.h"
 #include "cloud/secret.h"
 #include "cloud/serviceusage.h"
@@ -50,19 +49,9 @@ static json_t *delete_service(struct cloud *c, struct err *e)
     return service_delete(c, &service, e);
 }
 
-static json_t *get_revision(struct cloud *c, struct err *e)
-{
-    return revision_get(c, &service, "qwen-00001-abc", e);
-}
-
 static json_t *create_job(struct cloud *c, struct err *e)
 {
     return job_create(c, &service, body, e);
-}
-
-static json_t *patch_job(struct cloud *c, struct err *e)
-{
-    return job_patch(c, &service, body, e);
 }
 
 static json_t *run_job(struct cloud *c, struct err *e)
@@ -103,11 +92,6 @@ static json_t *create_repository(struct cloud *c, struct err *e)
 static json_t *delete_repository(struct cloud *c, struct err *e)
 {
     return repository_delete(c, &repository, e);
-}
-
-static json_t *delete_image(struct cloud *c, struct err *e)
-{
-    return docker_image_delete(c, &repository, "ferry", "sha256:ab", e);
 }
 
 static json_t *get_account(struct cloud *c, struct err *e)
@@ -181,9 +165,7 @@ static const struct {
     {patch_service, "PATCH " SERVICES "/qwen?updateMask=template%2Ctraffic", "{\"a\":1}", "service qwen",
      false},
     {delete_service, "DELETE " SERVICES "/qwen", "", "service qwen", true},
-    {get_revision, "GET " SERVICES "/qwen/revisions/qwen-00001-abc", "", "service qwen", false},
     {create_job, "POST " JOBS "?jobId=qwen", "{\"a\":1}", "job qwen in asia-northeast1", false},
-    {patch_job, "PATCH " JOBS "/qwen", "{\"a\":1}", "job qwen", false},
     {run_job, "POST " JOBS "/qwen:run", "{\"a\":1}", "job qwen", false},
     {get_job, "GET " JOBS "/qwen", "", "job qwen", false},
     {delete_job, "DELETE " JOBS "/qwen", "", "job qwen", true},
@@ -195,8 +177,6 @@ static const struct {
      "ferry\",\"labels\":{\"managed-by\":\"ferry\"}}",
      "repository ferry", false},
     {delete_repository, "DELETE " REPOSITORIES "/ferry", "", "repository ferry", true},
-    {delete_image, "DELETE " REPOSITORIES "/ferry/packages/ferry/versions/sha256%3Aab?force=true", "",
-     "repository ferry", true},
     {get_account, "GET /v1/projects/demo-proj/serviceAccounts/run%40demo-proj.iam.gserviceaccount.com", "",
      "service account run@demo-proj.iam.gserviceaccount.com", false},
     {create_account, "POST /v1/projects/demo-proj/serviceAccounts",
@@ -690,24 +670,6 @@ static void apis_are_told_and_enabled(void **state)
     expect_request(c, 2, "GET /v1/operations/acat.p2-1-a", NULL);
 }
 
-static void project_tells_its_number_and_what_one_may(void **state)
-{
-    struct client *c = *state;
-    struct err e = {0};
-    struct project p;
-    static const char *const wanted[] = {"run.services.create", "iam.serviceAccounts.create"};
-    bool granted[2] = {true, false};
-    canned_answer(c->server, 200, NULL,
-                  "{\"projectId\":\"demo-proj\",\"projectNumber\":\"12\",\"lifecycleState\":\"ACTIVE\"}");
-    assert_true(project_get(c->cloud, "demo-proj", c->arena, &p, &e));
-    assert_true(p.active);
-    assert_string_equal(p.number, "12");
-    canned_answer(c->server, 200, NULL, "{\"permissions\":[\"iam.serviceAccounts.create\"]}");
-    assert_true(project_permissions(c->cloud, "demo-proj", wanted, 2, granted, &e));
-    assert_true(!granted[0] && granted[1]);
-    expect_request(c, 1, "POST /v1/projects/demo-proj:testIamPermissions", NULL);
-}
-
 static bool hear_line(void *arg, const struct log_line *l, struct err *e)
 {
     return hear(arg, l->severity, l->text, e);
@@ -886,7 +848,6 @@ int main(void)
         TEST(conditional_binding_is_another_and_stays),
         TEST(policy_that_changes_meanwhile_is_read_again),
         TEST(apis_are_told_and_enabled),
-        TEST(project_tells_its_number_and_what_one_may),
         TEST(log_entries_of_every_kind_of_payload),
         TEST(secret_is_decoded_and_never_told),
         TEST(version_is_looked_at_without_what_is_in_it),

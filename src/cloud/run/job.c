@@ -33,11 +33,6 @@ json_t *job_create(struct cloud *c, const struct run_name *n, const json_t *body
     return call(c, n, "POST", "/v2/projects/{}/locations/{}/jobs?jobId={}", body, e);
 }
 
-json_t *job_patch(struct cloud *c, const struct run_name *n, const json_t *body, struct err *e)
-{
-    return call(c, n, "PATCH", JOB, body, e);
-}
-
 json_t *job_run(struct cloud *c, const struct run_name *n, const json_t *body, struct err *e)
 {
     return call(c, n, "POST", JOB ":run", body, e);

@@ -57,12 +57,3 @@ bool revision_each(struct cloud *c, const struct run_name *n, run_item_fn fn, vo
                      .names = {n->project, n->region, n->name}};
     return rest_each(c, &q, "revisions", fn, arg, e) || err_wrap(e, "revisions of %s", n->name);
 }
-
-json_t *revision_get(struct cloud *c, const struct run_name *n, const char *revision, struct err *e)
-{
-    struct rest q = {.api = "run",
-                     .method = "GET",
-                     .path = SERVICE "/revisions/{}",
-                     .names = {n->project, n->region, n->name, revision}};
-    return named(rest_call(c, &q, e), n, e);
-}
