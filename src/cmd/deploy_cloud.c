@@ -300,9 +300,6 @@ static bool check(const struct deploy_cloud *d, struct err *e)
 bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struct err *e)
 {
     struct deploy_cloud *d = w->d;
-    d->spec.environment = service_environment(&d->instance->service, d->run->arena);
-    if (!d->spec.environment)
-        return err_set(e, ERR_MEMORY, "no memory");
     bool ok = target_cloud_run.apply(d->run, &d->spec, out, e);
     if (ok && d->settings->dry_run)
         puts("nothing was sent");
@@ -316,12 +313,29 @@ static bool check_gpu(const struct deploy_work *w, struct err *e)
     return !gpu || deploy_gpu_refuse(gpu, region_find(w->d->run->region), w->prices, e);
 }
 
+static bool fill_environment(struct deploy_work *w, struct err *e)
+{
+    struct deploy_cloud *d = w->d;
+    d->spec.environment = service_environment(&d->instance->service, d->run->arena);
+    return d->spec.environment || err_set(e, ERR_MEMORY, "no memory");
+}
+
+bool deploy_cloud_copier(struct deploy_work *w, struct cloud_run_copier *out, struct err *e)
+{
+    return cloud_run_copier(w->d->run, &w->d->spec, out, e);
+}
+
+bool deploy_cloud_copied(struct deploy_work *w, struct err *e)
+{
+    return cloud_run_copied(w->d->run, &w->d->spec, e);
+}
+
 bool deploy_cloud_plan(struct deploy_work *w, struct err *e)
 {
     struct price_question q = {w->d->run->region, getenv("FERRY_PRICES"), prices_yen_wanted()};
     w->prices = prices_read(&q, &w->news, w->d->run->arena, e);
     return w->prices && check_gpu(w, e) && read_model(w, e) && make_plan(w, e) && fill_options(w, e) &&
-           tell_cost(w, e);
+           fill_environment(w, e) && tell_cost(w, e);
 }
 
 struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e)

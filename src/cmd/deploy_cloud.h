@@ -30,6 +30,9 @@ struct deploy_cloud {
 struct deploy_work *deploy_cloud_open(struct deploy_cloud *d, struct err *e);
 bool deploy_cloud_plan(struct deploy_work *w, struct err *e);
 bool deploy_cloud_apply(struct deploy_work *w, struct target_service *out, struct err *e);
+/* Between plan and apply: cloud_run_copier and cloud_run_copied of what is to be deployed. */
+bool deploy_cloud_copier(struct deploy_work *w, struct cloud_run_copier *out, struct err *e);
+bool deploy_cloud_copied(struct deploy_work *w, struct err *e);
 void deploy_cloud_close(struct deploy_work *w); /* NULL is fine */
 
 /* Everything up to the service's answer, or the printed requests (*out->name is NULL then). */

@@ -158,6 +158,9 @@ enum stage_via stage_choose_way(const struct stage_ways *w, char out[STAGE_HINT]
 /* VIA_AUTO becomes one of the others, which has its line on stderr when there is much to copy: without an
  * image, which job and VM run, this machine copies. */
 void stage_choose_via(struct stage *s);
+/* For `ferry up`, which makes the image itself and asks about everything at once: VIA_AUTO becomes here or
+ * job, and *out what that is expected to take and cost. False with *e set. */
+bool stage_settle_via(struct stage *s, const char *region, char out[STAGE_HINT], struct err *e);
 
 /* --- stage_manifest.c --- */
 

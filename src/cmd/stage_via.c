@@ -139,7 +139,7 @@ struct estimate {
     uint64_t bytes;
 };
 
-static bool estimate(const struct stage *s, const struct stage_job *j, struct estimate *out, struct err *e)
+static bool estimate(const struct stage *s, const char *region, struct estimate *out, struct err *e)
 {
     struct prices *p = prices_builtin(e);
     uint64_t most = 0;
@@ -152,14 +152,16 @@ static bool estimate(const struct stage *s, const struct stage_job *j, struct es
         most = bytes > most ? bytes : most;
     }
     out->seconds = cost_stage_seconds(most);
-    out->usd = cost_stage_tasks(p, prices_tier(p, j->where.region), s->tasks, out->seconds);
+    out->usd = cost_stage_tasks(p, prices_tier(p, region), s->tasks, out->seconds);
     prices_free(p);
     return true;
 }
 
 const char *via_usd(struct span usd, char out[VIA_USD])
 {
-    if (span_known(usd))
+    if (span_known(usd) && usd.most < 0.005)
+        snprintf(out, VIA_USD, "less than 0.01 USD");
+    else if (span_known(usd))
         snprintf(out, VIA_USD, "%.2f to %.2f USD", usd.least, usd.most);
     else
         snprintf(out, VIA_USD, "a cost that the prices here do not know");
@@ -368,6 +370,36 @@ void stage_choose_via(struct stage *s)
         fprintf(stderr, "%s\n", text);
 }
 
+/* "by 5 tasks of Cloud Run in asia-northeast1: 1 min to 6 min, 0.02 to 0.11 USD". */
+static bool tell_job(struct stage *s, const char *region, char out[STAGE_HINT], struct err *e)
+{
+    struct estimate t;
+    char seconds[SPAN_TEXT], usd[VIA_USD];
+    s->tasks = choose_tasks(s);
+    if (!stage_share_files(s, e) || !estimate(s, region, &t, e))
+        return false;
+    snprintf(out, STAGE_HINT, "by %d task%s of Cloud Run in %.60s: %s, %s", s->tasks,
+             human_plural((uint64_t)s->tasks), region, span_text(t.seconds, seconds), via_usd(t.usd, usd));
+    return true;
+}
+
+bool stage_settle_via(struct stage *s, const char *region, char out[STAGE_HINT], struct err *e)
+{
+    struct measurements measured;
+    struct stage_ways w = ways_of(s, &measured);
+    char here[HERE_TEXT], job[SPAN_TEXT];
+    bool much = w.bytes >= HINT_BYTES;
+    if (s->settings.via == VIA_AUTO)
+        s->settings.via = much && job_seconds(&w).most < here_seconds(&w).most ? VIA_JOB : VIA_HERE;
+    if (s->settings.via == VIA_JOB)
+        return tell_job(s, region, out, e);
+    snprintf(out, STAGE_HINT, "from here: %s", here_text(&w, here));
+    if (much)
+        snprintf(out + strlen(out), STAGE_HINT - strlen(out), "; --via job, beside the bucket: %s",
+                 span_text(job_seconds(&w), job));
+    return true;
+}
+
 bool stage_via_job(struct stage *s, bool *done, struct err *e)
 {
     struct stage_job j;
@@ -381,5 +413,5 @@ bool stage_via_job(struct stage *s, bool *done, struct err *e)
     if (s->settings.copy.dry_run)
         return print_requests(s, &j, e);
     *done = true;
-    return estimate(s, &j, &t, e) && ask(s, &j, &t, e) && run_job(s, &j, e);
+    return estimate(s, j.where.region, &t, e) && ask(s, &j, &t, e) && run_job(s, &j, e);
 }

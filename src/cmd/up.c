@@ -25,7 +25,8 @@ struct up_settings {
     struct google_settings google;
     struct deploy_cloud_settings cloud;
     const char *name, *bucket, *memory;
-    int encode, workers;
+    const char *token_secret;
+    int encode, via, workers;
     bool json;
 };
 _Static_assert(offsetof(struct up_settings, instance) == 0, "instance_group");
@@ -64,6 +65,19 @@ static const struct option up_options[] = {
      .choices = "none|bf16|q8_0|q4_0",
      .offset = offsetof(struct up_settings, encode),
      .help = "encode the weights on the way, as `ferry stage` does"},
+    {.name = "via",
+     .type = OPTION_CHOICE,
+     .argument = "WAY",
+     .preset = "auto",
+     .choices = "here|job|auto",
+     .offset = offsetof(struct up_settings, via),
+     .help = "who copies: this machine; tasks of Cloud Run beside the bucket, with the image of the service; "
+             "or of both who is expected to be done first"},
+    {.name = "token-secret",
+     .type = OPTION_TEXT,
+     .argument = "NAME",
+     .offset = offsetof(struct up_settings, token_secret),
+     .help = "with --via job: secret of Secret Manager that holds the HF_TOKEN for gated and private models"},
     {.name = "workers",
      .letter = 'w',
      .type = OPTION_INT,
@@ -119,7 +133,8 @@ struct up {
     const char *bucket;
     bool bucket_there, staged;
     uint64_t bytes_to_copy;
-    int stdout_copy; /* of --json, while words go to stderr; 0: they do not */
+    char way[STAGE_HINT]; /* in which they are copied, and how long that takes */
+    int stdout_copy;      /* of --json, while words go to stderr; 0: they do not */
 };
 
 static void say(void *arg, const char *line)
@@ -266,7 +281,7 @@ static void print_parts(const struct up *u)
     if (u->staged)
         puts("staged completely");
     else
-        printf("%s to read from the hub\n", human_bytes(u->bytes_to_copy, size));
+        printf("%s to read from the hub\n  copied  %s\n", human_bytes(u->bytes_to_copy, size), u->way);
     if (s->has_manifest && !stage_same_model(s))
         printf("  replaces  %s%s%.12s in its folder\n", s->manifest.source, s->manifest.commit ? " at " : "",
                s->manifest.commit ? s->manifest.commit : "");
@@ -294,14 +309,39 @@ static bool ask_and_print(struct up *u, const struct target_service *service, st
     return print_result(u, service, question, e) && ok;
 }
 
+/* The tasks run the service's image as the service's account, which may write meanwhile, and no longer:
+ * whatever comes of it, and also when the run that let it was killed. */
+static bool copy(struct up *u, struct deploy_work *w, struct err *e)
+{
+    struct stage *s = &u->stage;
+    struct cloud_run_copier copier = {0};
+    struct err later = {0};
+    if (!u->staged && s->settings.via == VIA_JOB && !deploy_cloud_copier(w, &copier, e))
+        return false;
+    s->settings.image = copier.image;
+    s->settings.service_account = copier.account;
+    bool ok = stage_finish(s, u->staged, e);
+    bool taken = deploy_cloud_copied(w, ok ? e : &later);
+    return ok && taken;
+}
+
 static bool make(struct up *u, struct deploy_work *w, struct err *e)
 {
     struct target_service service = {0};
     struct stage *s = &u->stage;
     s->settings.yes = true; /* replacing was asked about, too */
     return (u->bucket_there || bucket_make(s->stores, u->run.project, u->bucket, u->run.region, e)) &&
-           stage_finish(s, u->staged, e) && deploy_cloud_apply(w, &service, e) &&
-           ask_and_print(u, &service, e);
+           copy(u, w, e) && deploy_cloud_apply(w, &service, e) && ask_and_print(u, &service, e);
+}
+
+static bool choose_way(struct up *u, struct err *e)
+{
+    struct stage *s = &u->stage;
+    s->settings.via = (const int[]){VIA_HERE, VIA_JOB, VIA_AUTO}[u->settings.via];
+    s->settings.project = u->run.project;
+    s->settings.region = u->run.region;
+    s->settings.token_secret = u->settings.token_secret;
+    return u->staged || stage_settle_via(s, u->run.region, u->way, e);
 }
 
 static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
@@ -310,6 +350,8 @@ static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
     if (!look_at_model(u, e) || !look_at_bucket(u, e) || !deploy_cloud_plan(w, e))
         return false;
     u->bytes_to_copy = u->staged ? 0 : bytes_to_copy(&u->stage);
+    if (!choose_way(u, e))
+        return false;
     print_parts(u);
     if (u->settings.cloud.dry_run) {
         puts("nothing was sent");
@@ -392,7 +434,12 @@ const struct command command_up = {
         "`ferry "
         "deploy` does. Each part looks what is there: "
         "after an interruption or a failure the same command goes on, and where all is there it changes "
-        "nothing. When the model has a new commit, it replaces the old one. `ferry down NAME` takes the "
+        "nothing. A large model is copied by tasks of Cloud Run beside the bucket where that is expected to "
+        "be "
+        "done first (--via): they run the image of the service as its account, which may write into the "
+        "bucket "
+        "until they are done. When the model has a new commit, it replaces the old one. `ferry down NAME` "
+        "takes the "
         "service away; bucket and model stay, and cost what they hold, unless it is told --bucket.",
     .examples = up_examples,
     .groups = up_groups,

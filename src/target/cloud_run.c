@@ -218,6 +218,25 @@ static bool apply(struct target_run *r, const struct target_spec *s, struct targ
     return ok && (cloud_rehearses(r->cloud) || look_at(r, s->name, out, e));
 }
 
+/* --- who copies beside the bucket --- */
+
+bool cloud_run_copier(struct target_run *r, const struct target_spec *s, struct cloud_run_copier *out,
+                      struct err *e)
+{
+    const struct cloud_run_options *o = s->cloud_run;
+    bool ok = around_enable_apis(r, o->key.secret || o->key.make, e) &&
+              find_account(r, s, &out->account, e) && around_repository(r, e) &&
+              (out->image = around_image(r, o, e)) &&
+              (o->service_account || around_writer(r, s, out->account, true, e));
+    return ok || not_usage(e);
+}
+
+bool cloud_run_copied(struct target_run *r, const struct target_spec *s, struct err *e)
+{
+    const char *email = s->cloud_run->service_account ? "" : around_account_email(r, s->name, e);
+    return email && (!*email || around_writer(r, s, email, false, e));
+}
+
 /* --- going back --- */
 
 struct before {

@@ -48,6 +48,17 @@ struct cloud_run_options {
 
 extern const struct target target_cloud_run;
 
+/* Before a service is, tasks of Cloud Run may copy its model beside the bucket (stage_job.h): the image they
+ * run, and the account they run as. That is the service's, which may write into the model's bucket until
+ * cloud_run_copied; an account of the user's gets no right. In the arena of the run. */
+struct cloud_run_copier {
+    const char *image, *account;
+};
+bool cloud_run_copier(struct target_run *r, const struct target_spec *s, struct cloud_run_copier *out,
+                      struct err *e);
+/* It may write no more; nothing to take back is fine. */
+bool cloud_run_copied(struct target_run *r, const struct target_spec *s, struct err *e);
+
 /* Requests go to the newest good revision before the one that gets them now. *out: what runs then. False with
  * *e set: ERR_NOT_FOUND, there is no service or no such revision. */
 bool cloud_run_rollback(struct target_run *r, const char *name, struct target_service *out, struct err *e);

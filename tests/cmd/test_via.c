@@ -90,7 +90,7 @@ static void nothing_that_costs_is_made_before_somebody_says_yes(void **state)
     assert_int_equal(scratch_run(s, VIA), 4);
     assert_non_null(strstr(s->last.err,
                            " by 1 task of Cloud Run in asia-northeast1 (2 vCPU, 2 GiB): 0 s to 1 s, "
-                           "0.00 to 0.00 USD. Begin?"));
+                           "less than 0.01 USD. Begin?"));
     assert_int_equal(requests(s, "POST", JOBS "*") + requests(s, "DELETE", "*"), 0);
 }
 

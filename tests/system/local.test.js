@@ -428,8 +428,8 @@ test("a port that is taken is named; without one asked for another is found", as
   assert.equal(local.run("deploy", "taken", tiny, "--target", "local", "--port", String(port)).code, 1);
   assert.equal(await answer(clientOf(s)), await expected());
   holder.close();
-  const usual = createServer().listen(8080, "127.0.0.1");
-  await Promise.race([once(usual, "listening"), once(usual, "error")]); // taken by whomever
+  const usual = createServer();
+  await new Promise((taken) => usual.once("listening", taken).once("error", taken).listen(8080, "127.0.0.1")); // by whomever
   const r2 = local.run("deploy", "other", tiny, "--target", "local", "--json");
   assert.equal(r2.code, 0, r2.err);
   assert.notEqual(new URL(JSON.parse(r2.out).url).port, "8080");

@@ -1,7 +1,7 @@
 // From a model on the hub to a service on Cloud Run: the real ferry against the emulator.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -27,9 +27,9 @@ after(() => {
   rmSync(hub, { recursive: true });
 });
 /** A test in a world of its own: no bucket, no service, nothing enabled. */
-function fromNothing(name, fn) {
+function fromNothing(name, fn, more = {}) {
   test(name, async (t) => {
-    emulator = await Emulator.start({ hub, lfsBytes: 1 << 20, serviceUrl: `http://127.0.0.1:${front.address().port}` });
+    emulator = await Emulator.start({ hub, lfsBytes: 1 << 20, serviceUrl: `http://127.0.0.1:${front.address().port}`, ...more });
     try {
       await fn(t);
     } finally {
@@ -162,6 +162,58 @@ for (const step of ["enabling", "making the service account", "it may read", "ma
     await allIsThere();
   });
 
+const byJob = [...up, "--via", "job"], tasks = { program: process.env.FERRY };
+const account = `ferry-${folder}@demo-proj.iam.gserviceaccount.com`;
+const writers = async () => (await api(`/storage/v1/b/${bucket}/iam`)).bindings.filter((b) => b.role === "roles/storage.objectUser").flatMap((b) => b.members);
+const jobs = async () => (await api(`/v2/projects/demo-proj/locations/${region}/jobs`))?.jobs ?? [];
+
+fromNothing("tasks beside the bucket copy with the service's image, as its account, which may write only meanwhile", async () => {
+  const r = await ok(...byJob);
+  assert.match(r.stdout, /copied {2}by 1 task of Cloud Run in asia-northeast1: .* USD/);
+  assert.match(r.stderr, /it may write to gs:\/\/demo-proj-models while the model is copied[\s\S]*it may no more write/);
+  const job = (await changes()).find((l) => l.call === "run.projects.locations.jobs.create").json.template.template;
+  assert.equal(job.serviceAccount, account);
+  assert.equal(job.containers[0].image, (await service()).template.containers[0].image);
+  await allIsThere();
+  assert.deepEqual(await writers(), []);
+  assert.deepEqual(await jobs(), []);
+  await emulator.clearLog();
+  await ok(...byJob);
+  await nothingChanged();
+}, tasks);
+
+fromNothing("killed when the account may write, the same command converges, and it may no more, whoever copies then", async () => {
+  for (const again of [byJob, [...up, "--via", "here"]]) {
+    assert.equal((await start(byJob, "it may write").done).status, "SIGKILL");
+    assert.deepEqual(await writers(), [`serviceAccount:${account}`]);
+    await ok(...again);
+    await allIsThere();
+    assert.deepEqual(await writers(), []);
+    await ok("down", folder, "--bucket", "--yes");
+  }
+}, tasks);
+
+fromNothing("tasks that fail leave no right to write, and this machine can copy instead", async () => {
+  const r = await ferry(...byJob);
+  assert.equal(r.status, 1, r.stderr);
+  assert.deepEqual(await writers(), []);
+  assert.deepEqual(await jobs(), []);
+  assert.equal(await service(), null);
+  await ok(...up);
+  await allIsThere();
+}, { program: "/bin/false" });
+
+fromNothing("what is large goes beside the bucket, unless told otherwise, and a dry run says what each way takes", async () => {
+  const large = join(hub, "tiny/Large");
+  cpSync(join(root, "models/demo"), large, { recursive: true });
+  writeFileSync(join(large, "notes.dat"), "");
+  truncateSync(join(large, "notes.dat"), 1.5e9);
+  const dry = [up[0], "tiny/Large", ...up.slice(2), "--dry-run"];
+  assert.match((await ok(...dry)).stdout, /copied {2}by 1 task of Cloud Run in asia-northeast1: .* to .*, less than 0\.01 USD/);
+  assert.match((await ok(...dry, "--via", "here")).stdout, /copied {2}from here: .* at 1 Gbit\/s up and down, .* at 100 Mbit\/s; --via job, beside the bucket: /);
+  assert.match((await ok(...up, "--dry-run")).stdout, /copied {2}from here: [^;]*\n/);
+});
+
 fromNothing("a dry run says the same and sends nothing", async () => {
   const r = await ok(...up.slice(0, -1), "--dry-run");
   for (const part of [/on Cloud Run in Tokyo/, /a month at/, /to be made/, /for what lies in the bucket/, /to read from the hub/, /nothing was sent/]) assert.match(r.stdout, part);
@@ -179,6 +231,7 @@ fromNothing("what cannot be is refused before anything is made", async (t) => {
     [[...up, "--cpus", "3"], 2, /1, 2, 4, 6 or 8/],
     [[...up, "--memory", "64Gi"], 2, /at most 32 GiB/],
     [[...up, "--image", "me/ferry"], 2, /--image/],
+    [[...up, "--via", "vm"], 2, /--via/],
   ];
   for (const [args, status, says] of cases)
     await t.test(args.slice(1).join(" "), async () => {

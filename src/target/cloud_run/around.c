@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define READER "roles/storage.objectViewer"
+#define WRITER "roles/storage.objectUser"
 #define NOTE LABEL
 
 enum { ACCOUNT_ID_MAX = 30, NAME_KEPT = 15, NEW_ACCOUNT_TRIES = 30, DESCRIPTION_MAX = 256 /* bytes, IAM */ };
@@ -218,6 +219,25 @@ bool around_account(struct target_run *r, const struct target_spec *s, char **em
     while ((bucket = next_bucket(r->arena, &buckets)))
         if (!grant(r, bucket, *email, e))
             return false;
+    return true;
+}
+
+bool around_writer(struct target_run *r, const struct target_spec *s, const char *email, bool may,
+                   struct err *e)
+{
+    const char *bucket = bucket_of(r->arena, s->model);
+    const char *member = arena_printf(r->arena, "serviceAccount:%s", email);
+    struct policy_place p = {.kind = POLICY_BUCKET, .names = {bucket}};
+    bool changed = false;
+    if (!bucket || !member)
+        return err_set(e, ERR_MEMORY, "no memory");
+    if (!(may ? around_grant(r, &p, WRITER, email, &changed, e)
+              : policy_revoke(r->cloud, &p, WRITER, member, &changed, e)))
+        return false;
+    if (changed)
+        around_say(
+            r, may ? "it may write to gs://%s while the model is copied" : "it may no more write to gs://%s",
+            bucket);
     return true;
 }
 

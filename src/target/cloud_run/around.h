@@ -31,6 +31,9 @@ char *around_account_email(struct target_run *r, const char *name, struct err *e
 /* The account is there, and may read the buckets that model and configuration lie in; its address into
  * *email. */
 bool around_account(struct target_run *r, const struct target_spec *s, char **email, struct err *e);
+/* The account may write into the model's bucket, or may no more. */
+bool around_writer(struct target_run *r, const struct target_spec *s, const char *email, bool may,
+                   struct err *e);
 /* A member of a policy, which may be an account that was made a moment ago. *changed: it had not the role
  * before. */
 bool around_grant(struct target_run *r, const struct policy_place *p, const char *role, const char *email,
