@@ -1,6 +1,6 @@
 /* `ferry stage --via job`: a job is made beside the bucket, followed, and gone afterwards, however it ends.
  * The emulator runs its tasks: this very ferry. */
-#include "staged.h"
+#include "via.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,25 +15,12 @@
 
 #include <cmocka.h>
 
-#define B "gs://" SCRATCH_BUCKET
 #define JOBS "/v2/projects/demo-proj/locations/asia-northeast1/jobs"
-#define VIA                                                                                                  \
-    "stage", "owner/name", B "/m", "--via", "job", "--image", "me/ferry:1", "--project", "demo-proj",        \
-        "--region", "asia-northeast1"
+#define VIA VIA_WORDS("job", "me/ferry:1")
 
-#define SLOW                                                                                                 \
-    "{\"faults\":[{\"host\":\"cdn\",\"method\":\"GET\",\"times\":0,\"do\":{\"bytes_per_second\":5000000}}]}"
 #define NO_WRITING                                                                                           \
     "{\"faults\":[{\"method\":\"POST\",\"query\":\"uploads*\",\"times\":0,\"do\":{\"status\":403}},"         \
     "{\"method\":\"PUT\",\"times\":0,\"do\":{\"status\":403}}]}"
-
-static char *ferry, *tests_folder; /* the program; tests/ of the sources */
-static struct scratch scratch;
-
-static int requests(struct scratch *s, const char *method, const char *path)
-{
-    return emulator_count(&s->emulator, method, path, 0).requests;
-}
 
 /* Whatever was made has been taken away again. */
 static void expect_no_job(struct scratch *s)
@@ -55,14 +42,6 @@ static void expect_no_job(struct scratch *s)
     assert_int_equal(there, 0);
 }
 
-static void expect_staged(struct scratch *s)
-{
-    scratch_ok(s, "stage", "--check", "--deep", B "/m");
-    scratch_ok(s, "ls", "-r", B "/m");
-    if (strstr(s->last.out, ".ferry/"))
-        fail_msg("left: %s", s->last.out);
-}
-
 static void tasks_copy_each_file_once_and_the_job_is_gone(void **state)
 {
     static const struct known none;
@@ -71,17 +50,17 @@ static void tasks_copy_each_file_once_and_the_job_is_gone(void **state)
     if (scratch_run(s, VIA, "--yes", "--tasks", "3") != 0)
         fail_msg("%s", s->last.err);
     assert_non_null(strstr(s->last.err, "of 3 tasks done"));
-    assert_non_null(strstr(s->last.out, "is staged completely in " B "/m/: "));
+    assert_non_null(strstr(s->last.out, "is staged completely in " VIA_TARGET "/: "));
     assert_non_null(strstr(s->last.out, " by 3 tasks; the job is gone\n"));
     moved_add(&m, &s->emulator, &none);
     assert_int_equal(m.fetched, staged_large_bytes());
     assert_int_equal(m.sent, staged_large_bytes());
-    assert_int_equal(requests(s, "POST", JOBS "?jobId=*"), 1);
+    assert_int_equal(via_requests(s, "POST", JOBS "?jobId=*"), 1);
     expect_no_job(s);
-    expect_staged(s);
+    via_expect_staged(s);
     emulator_log_clear(&s->emulator);
     scratch_ok(s, VIA, "--yes"); /* nothing to do: no job for that */
-    assert_int_equal(requests(s, "POST", JOBS "*"), 0);
+    assert_int_equal(via_requests(s, "POST", JOBS "*"), 0);
 }
 
 static void nothing_that_costs_is_made_before_somebody_says_yes(void **state)
@@ -91,7 +70,7 @@ static void nothing_that_costs_is_made_before_somebody_says_yes(void **state)
     assert_non_null(strstr(s->last.err,
                            " by 1 task of Cloud Run in asia-northeast1 (2 vCPU, 2 GiB): 0 s to 1 s, "
                            "less than 0.01 USD. Begin?"));
-    assert_int_equal(requests(s, "POST", JOBS "*") + requests(s, "DELETE", "*"), 0);
+    assert_int_equal(via_requests(s, "POST", JOBS "*") + via_requests(s, "DELETE", "*"), 0);
 }
 
 static void dry_run_prints_the_requests_and_sends_none(void **state)
@@ -106,13 +85,13 @@ static void dry_run_prints_the_requests_and_sends_none(void **state)
         if (!strstr(s->last.out, says[i]))
             fail_msg("%s is not in %s", says[i], s->last.out);
     assert_null(strstr(s->last.out, EMULATOR_HF_TOKEN));
-    assert_int_equal(requests(s, NULL, JOBS "*"), 0);
+    assert_int_equal(via_requests(s, NULL, JOBS "*"), 0);
 }
 
 /* Who names an image and no way has the sooner one chosen, which asks like the other. */
 static void way_is_chosen_when_there_is_an_image(void **state)
 {
-#define AUTO "stage", "owner/name", B "/m", "--project", "demo-proj", "--region", "asia-northeast1"
+#define AUTO "stage", "owner/name", VIA_TARGET, "--project", "demo-proj", "--region", "asia-northeast1"
     struct scratch *s = *state;
     assert_int_equal(scratch_run(s, AUTO, "--image", "me/ferry:1"), 4);
     assert_non_null(strstr(s->last.err, " by --via job, which is expected to be done first: here "));
@@ -124,8 +103,8 @@ static void way_is_chosen_when_there_is_an_image(void **state)
     assert_non_null(strstr(s->last.err,
                            " by --via here, which is expected to be done first: here 0 s at least, at "
                            "the 900 MB/s that came from the hub on 2026-11-25; job "));
-    assert_int_equal(requests(s, NULL, JOBS "*"), 0);
-    expect_staged(s);
+    assert_int_equal(via_requests(s, NULL, JOBS "*"), 0);
+    via_expect_staged(s);
 #undef AUTO
 }
 
@@ -133,20 +112,15 @@ static void way_is_chosen_when_there_is_an_image(void **state)
 static void model_is_encoded_on_the_way(void **state)
 {
     struct scratch *s = *state;
-    char command[1000];
-    snprintf(command, sizeof command,
-             "mkdir -p hub/owner/tiny && cp '%s/data/models/tiny-qwen2-audio'/* hub/owner/tiny && "
-             "chmod -R u+w hub/owner/tiny",
-             tests_folder);
-    assert_int_equal(system(command), 0);
-    int code = scratch_run(s, "stage", "owner/tiny", B "/m", "--via=job", "--image=me/ferry",
+    via_add_tiny();
+    int code = scratch_run(s, "stage", "owner/tiny", VIA_TARGET, "--via=job", "--image=me/ferry",
                            "--project=demo-proj", "--yes", "--encode=q8_0");
     if (code != 0)
         fail_msg("%s", s->last.err);
     assert_non_null(strstr(s->last.out, " by 1 task; the job is gone\n"));
     expect_no_job(s);
-    expect_staged(s);
-    scratch_ok(s, "cat", B "/m/ferry-manifest.json");
+    via_expect_staged(s);
+    scratch_ok(s, "cat", VIA_TARGET "/ferry-manifest.json");
     assert_non_null(strstr(s->last.out, "\"q8_0\""));
 }
 
@@ -155,9 +129,9 @@ static void job_runs_where_the_bucket_is(void **state)
 {
 #define DRY "--via", "job", "--image", "me/ferry", "--project", "demo-proj", "--dry-run"
     struct scratch *s = *state;
-    scratch_ok(s, "stage", "owner/name", B "/m", DRY);
+    scratch_ok(s, "stage", "owner/name", VIA_TARGET, DRY);
     assert_non_null(strstr(s->last.out, "/locations/asia-northeast1/jobs?"));
-    assert_int_equal(scratch_run(s, "stage", "owner/name", B "-none/m", DRY), 1);
+    assert_int_equal(scratch_run(s, "stage", "owner/name", "gs://" SCRATCH_BUCKET "-none/m", DRY), 1);
     assert_non_null(strstr(s->last.err, "`ferry bucket create"));
 #undef DRY
 }
@@ -165,21 +139,13 @@ static void job_runs_where_the_bucket_is(void **state)
 static void commands_that_cannot_work_are_refused_before_anything_is_made(void **state)
 {
     struct scratch *s = *state;
-    static const struct {
-        const char *words[4], *problem;
-    } rows[] = {
+    static const struct via_refusal rows[] = {
         {{"--image", "me/ferry@1"}, "expected @sha256: and 64 digits behind the @"},
         {{"--image", "me/ferry", "--encode=q8_0", "--tasks=2"}, "--tasks 2: an encoding is one task's work"},
         {{"--image", "me/ferry"}, "in which project? --project PROJECT, or set GOOGLE_CLOUD_PROJECT"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *words[12] = {"stage", "owner/name", B "/m", "--via=job", "--yes"};
-        memcpy(words + 5, rows[i].words, sizeof rows[i].words);
-        int code = scratch_run_words(s, NULL, words);
-        if (code == 0 || !strstr(s->last.err, rows[i].problem))
-            fail_msg("row %zu: code %d: %s", i, code, s->last.err);
-    }
-    assert_int_equal(requests(s, NULL, JOBS "*"), 0);
+    via_expect_refused(s, "job", rows, sizeof rows / sizeof *rows);
+    assert_int_equal(via_requests(s, NULL, JOBS "*"), 0);
 }
 
 static void tasks_that_fail_are_told_and_leave_no_job(void **state)
@@ -192,28 +158,14 @@ static void tasks_that_fail_are_told_and_leave_no_job(void **state)
     emulator_faults(&s->emulator, NULL);
     expect_no_job(s);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--tasks", "2", "--quiet"), 0);
-    expect_staged(s);
-}
-
-/* In the log as it is now: emulator_log waits until nothing is under way, which slow tasks are. */
-static bool has_logged(const struct scratch *s, const char *words)
-{
-    static char text[1 << 20];
-    FILE *f = fopen(s->emulator.log, "r");
-    assert_non_null(f);
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    text[n] = 0;
-    fclose(f);
-    return strstr(text, words) != NULL;
+    via_expect_staged(s);
 }
 
 /* Begun, and its tasks at work. */
 static void start_slow(struct scratch *s, struct program *p)
 {
-    emulator_faults(&s->emulator, SLOW);
-    program_start(p, ferry, (const char *const[]){VIA, "--yes", "--tasks", "2", "--quiet", NULL});
-    while (!has_logged(s, ":run\""))
-        usleep(20000);
+    via_start_slow(s, p, (const char *const[]){VIA, "--yes", "--tasks", "2", "--quiet", NULL});
+    via_wait_for(s, ":run\"");
     usleep(500000);
 }
 
@@ -227,11 +179,11 @@ static void interrupted_it_stops_the_tasks_and_leaves_no_job(void **state)
     program_finish(&p, NULL, &o);
     if (o.code == 0 || !strstr(o.err, "interrupted"))
         fail_msg("code %d: %s", o.code, o.err);
-    assert_int_equal(requests(s, "POST", JOBS "/*:cancel"), 1);
+    assert_int_equal(via_requests(s, "POST", JOBS "/*:cancel"), 1);
     emulator_faults(&s->emulator, NULL);
     expect_no_job(s);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--tasks", "2", "--quiet"), 0);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void job_that_a_killed_command_left_behind_is_replaced(void **state)
@@ -244,26 +196,10 @@ static void job_that_a_killed_command_left_behind_is_replaced(void **state)
     program_finish(&p, NULL, &o);
     emulator_faults(&s->emulator, NULL);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--tasks", "2", "--quiet"), 0);
-    assert_int_equal(requests(s, "POST", JOBS "?jobId=*"), 2);
+    assert_int_equal(via_requests(s, "POST", JOBS "?jobId=*"), 2);
     expect_no_job(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
-
-static int start(void **state)
-{
-    scratch_start(&scratch, ferry);
-    staged_make();
-    *state = &scratch;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scratch_end(*state);
-    return 0;
-}
-
-#define VIA_TEST(test) cmocka_unit_test_setup_teardown(test, start, end)
 
 int main(int argc, char **argv)
 {
@@ -279,9 +215,7 @@ int main(int argc, char **argv)
         VIA_TEST(interrupted_it_stops_the_tasks_and_leaves_no_job),
         VIA_TEST(job_that_a_killed_command_left_behind_is_replaced),
     };
-    if (argc != 3)
+    if (!via_arguments(argc, argv))
         return 2;
-    ferry = argv[1];
-    tests_folder = argv[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* `ferry stage --via vm`: a machine is made beside the bucket, followed, and gone afterwards, however it
  * ends. The emulator runs the script that it is given, and in it this very ferry. */
-#include "staged.h"
+#include "via.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,31 +15,17 @@
 
 #include <cmocka.h>
 
-#define B "gs://" SCRATCH_BUCKET
 #define PROJECT "/compute/v1/projects/demo-proj"
 #define VMS PROJECT "/zones/*/instances"
-#define VIA_WITH(image)                                                                                      \
-    "stage", "owner/name", B "/m", "--via", "vm", "--image", image, "--project", "demo-proj", "--region",    \
-        "asia-northeast1"
-#define VIA VIA_WITH("me/ferry:1")
+#define VIA VIA_WORDS("vm", "me/ferry:1")
 
-#define SLOW                                                                                                 \
-    "{\"faults\":[{\"host\":\"cdn\",\"method\":\"GET\",\"times\":0,\"do\":{\"bytes_per_second\":5000000}}]}"
 #define NO_WRITING                                                                                           \
     "{\"faults\":[{\"method\":\"POST\",\"query\":\"uploads*\",\"times\":0,\"do\":{\"status\":403}},"         \
     "{\"method\":\"PUT\",\"path\":\"/model-bkt/*\",\"times\":0,\"do\":{\"status\":403}}]}"
 
-static char *ferry, *tests_folder; /* the program; tests/ of the sources */
-static struct scratch scratch;
-
-static int requests(struct scratch *s, const char *method, const char *path)
-{
-    return emulator_count(&s->emulator, method, path, 0).requests;
-}
-
 static int made(struct scratch *s)
 {
-    return requests(s, "POST", VMS "?requestId=*");
+    return via_requests(s, "POST", VMS "?requestId=*");
 }
 
 /* Whatever was made has been taken away again: nothing of ours is listed. */
@@ -54,21 +40,6 @@ static void expect_no_vm(struct scratch *s)
     assert_int_equal(system(command), 0);
 }
 
-static void expect_staged(struct scratch *s)
-{
-    scratch_ok(s, "stage", "--check", "--deep", B "/m");
-    scratch_ok(s, "ls", "-r", B "/m");
-    if (strstr(s->last.out, ".ferry/"))
-        fail_msg("left: %s", s->last.out);
-}
-
-/* The last line of stderr has the words, and is the only one that tells a problem. */
-static void expect_problem(struct scratch *s, int code, const char *words)
-{
-    if (code == 0 || !strstr(s->last.err, words))
-        fail_msg("code %d, %s is not in: %s", code, words, s->last.err);
-}
-
 static void machine_copies_and_is_gone(void **state)
 {
     static const struct known none;
@@ -77,17 +48,17 @@ static void machine_copies_and_is_gone(void **state)
     if (scratch_run(s, VIA, "--yes") != 0)
         fail_msg("%s", s->last.err);
     assert_non_null(strstr(s->last.err, "the VM starts"));
-    assert_non_null(strstr(s->last.out, "is staged completely in " B "/m/: "));
+    assert_non_null(strstr(s->last.out, "is staged completely in " VIA_TARGET "/: "));
     assert_non_null(strstr(s->last.out, " by a VM, for about 0.00 USD; it is gone\n"));
     moved_add(&m, &s->emulator, &none);
     assert_int_equal(m.fetched, staged_large_bytes());
     assert_int_equal(m.sent, staged_large_bytes());
     assert_int_equal(made(s), 1);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
     emulator_log_clear(&s->emulator);
     scratch_ok(s, VIA, "--yes"); /* nothing to do: no machine for that */
-    assert_int_equal(requests(s, NULL, PROJECT "*"), 0);
+    assert_int_equal(via_requests(s, NULL, PROJECT "*"), 0);
 }
 
 static void nothing_that_costs_is_made_before_somebody_says_yes(void **state)
@@ -97,7 +68,7 @@ static void nothing_that_costs_is_made_before_somebody_says_yes(void **state)
     assert_non_null(strstr(
         s->last.err, " by a VM of Compute Engine in asia-northeast1 (e2-standard-4): 40 s to 2 min 31 s, "
                      "0.00 to 0.01 USD; it deletes itself, at the latest after 1 h 0 min. Begin?"));
-    assert_int_equal(requests(s, "POST", PROJECT "*") + requests(s, "DELETE", "*"), 0);
+    assert_int_equal(via_requests(s, "POST", PROJECT "*") + via_requests(s, "DELETE", "*"), 0);
 }
 
 static void dry_run_prints_the_requests_and_sends_none(void **state)
@@ -118,35 +89,28 @@ static void dry_run_prints_the_requests_and_sends_none(void **state)
         if (!strstr(s->last.out, says[i]))
             fail_msg("%s is not in %s", says[i], s->last.out);
     assert_null(strstr(s->last.out, EMULATOR_HF_TOKEN));
-    assert_int_equal(requests(s, "POST", PROJECT "*") + requests(s, "DELETE", "*"), 0);
+    assert_int_equal(via_requests(s, "POST", PROJECT "*") + via_requests(s, "DELETE", "*"), 0);
 }
 
 static void model_is_encoded_on_the_way(void **state)
 {
     struct scratch *s = *state;
-    char command[1000];
-    snprintf(command, sizeof command,
-             "mkdir -p hub/owner/tiny && cp '%s/data/models/tiny-qwen2-audio'/* hub/owner/tiny && "
-             "chmod -R u+w hub/owner/tiny",
-             tests_folder);
-    assert_int_equal(system(command), 0);
-    int code = scratch_run(s, "stage", "owner/tiny", B "/m", "--via=vm", "--image=me/ferry",
+    via_add_tiny();
+    int code = scratch_run(s, "stage", "owner/tiny", VIA_TARGET, "--via=vm", "--image=me/ferry",
                            "--project=demo-proj", "--yes", "--encode=q8_0"); /* where the bucket is */
     if (code != 0)
         fail_msg("%s", s->last.err);
     expect_no_vm(s);
-    expect_staged(s);
-    scratch_ok(s, "cat", B "/m/ferry-manifest.json");
+    via_expect_staged(s);
+    scratch_ok(s, "cat", VIA_TARGET "/ferry-manifest.json");
     assert_non_null(strstr(s->last.out, "\"q8_0\""));
-    assert_int_equal(requests(s, "POST", PROJECT "/zones/asia-northeast1-a/instances?*"), 1);
+    assert_int_equal(via_requests(s, "POST", PROJECT "/zones/asia-northeast1-a/instances?*"), 1);
 }
 
 static void commands_that_cannot_work_are_refused_before_anything_is_made(void **state)
 {
     struct scratch *s = *state;
-    static const struct {
-        const char *words[4], *problem;
-    } rows[] = {
+    static const struct via_refusal rows[] = {
         {{NULL}, "which image? `ferry image push"},
         {{"--image", "me/ferry@1"}, "expected @sha256: and 64 digits behind the @"},
         {{"--image", "me/ferry", "--tasks=2"}, "--tasks goes with --via job"},
@@ -154,13 +118,9 @@ static void commands_that_cannot_work_are_refused_before_anything_is_made(void *
         {{"--image", "me/ferry", "--include=a\nb*", "--include=model*"}, "a name with a line break"},
         {{"--image", "me/ferry", "--project=demo-proj", "--region=mars-east1"}, "region mars-east1: "},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *words[12] = {"stage", "owner/name", B "/m", "--via=vm", "--yes"};
-        memcpy(words + 5, rows[i].words, sizeof rows[i].words);
-        expect_problem(s, scratch_run_words(s, NULL, words), rows[i].problem);
-    }
+    via_expect_refused(s, "vm", rows, sizeof rows / sizeof *rows);
     const char *folder[] = {"stage", "owner/name", "here", "--via=vm", "--image=me/ferry", "--yes", NULL};
-    expect_problem(s, scratch_run_words(s, NULL, folder), "--via vm copies to a bucket");
+    via_expect_problem(s, scratch_run_words(s, NULL, folder), "--via vm copies to a bucket");
     assert_int_equal(made(s), 0);
 }
 
@@ -200,7 +160,7 @@ static void refusals_are_told_with_their_next_step(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         emulator_faults(&s->emulator, rows[i].fault);
         emulator_log_clear(&s->emulator);
-        expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), rows[i].problem);
+        via_expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), rows[i].problem);
         assert_ptr_equal(strchr(s->last.err, '\n'), s->last.err + strlen(s->last.err) - 1); /* one line */
         assert_int_equal(made(s), rows[i].tries);
         emulator_faults(&s->emulator, NULL);
@@ -216,9 +176,9 @@ static void zone_that_has_none_left_gives_way_to_the_next(void **state)
                     "\"errors\":[{\"code\":\"ZONE_RESOURCE_POOL_EXHAUSTED\",\"message\":\"None.\"}]}}}]}");
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
     assert_int_equal(made(s), 2);
-    assert_int_equal(requests(s, "DELETE", PROJECT "/zones/asia-northeast1-b/instances/*"), 1);
+    assert_int_equal(via_requests(s, "DELETE", PROJECT "/zones/asia-northeast1-b/instances/*"), 1);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 /* --- what goes wrong in it --- */
@@ -226,30 +186,19 @@ static void zone_that_has_none_left_gives_way_to_the_next(void **state)
 static void what_goes_wrong_in_it_is_told_and_leaves_no_machine(void **state)
 {
     struct scratch *s = *state;
-    expect_problem(s, scratch_run(s, VIA_WITH("me/none:1"), "--yes", "--quiet"),
-                   ": the image could not be pulled: Error response from daemon: manifest for me/none:1 not "
-                   "found: manifest unknown; what was copied stays, the same command goes on");
+    via_expect_problem(
+        s, scratch_run(s, VIA_WORDS("vm", "me/none:1"), "--yes", "--quiet"),
+        ": the image could not be pulled: Error response from daemon: manifest for me/none:1 not "
+        "found: manifest unknown; what was copied stays, the same command goes on");
     expect_no_vm(s);
     emulator_faults(&s->emulator, NO_WRITING);
-    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
+    via_expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
     assert_non_null(strstr(s->last.err,
                            ": HTTP 403: no reason given; what was copied stays, the same command goes on\n"));
     emulator_faults(&s->emulator, NULL);
     expect_no_vm(s);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
-    expect_staged(s);
-}
-
-/* In the log as it is now: emulator_log waits until nothing is under way, which slow copies are. */
-static const char *logged(const struct scratch *s, const char *words)
-{
-    static char text[4 << 20];
-    FILE *f = fopen(s->emulator.log, "r");
-    assert_non_null(f);
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    text[n] = 0;
-    fclose(f);
-    return strstr(text, words);
+    via_expect_staged(s);
 }
 
 #define SECRET                                                                                               \
@@ -263,10 +212,10 @@ static void token_is_read_from_its_secret_in_the_machine(void **state)
     struct scratch *s = *state;
     char faults[500];
     scratch_text("hub/owner/name/.emulator.json", "{\"gated\":\"auto\"}");
-    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
+    via_expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), " in asia-northeast1-a: ");
     snprintf(faults, sizeof faults, SECRET, "403");
     emulator_faults(&s->emulator, faults);
-    expect_problem(
+    via_expect_problem(
         s, scratch_run(s, VIA, "--yes", "--quiet", "--token-secret", "hub"),
         "secret hub could not be read: has the VM's account roles/secretmanager.secretAccessor on it?");
     snprintf(faults, sizeof faults, SECRET, "200");
@@ -274,26 +223,16 @@ static void token_is_read_from_its_secret_in_the_machine(void **state)
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet", "--token-secret", "hub"), 0);
     emulator_faults(&s->emulator, NULL);
     expect_no_vm(s);
-    expect_staged(s);
-    assert_null(logged(s, "\"" EMULATOR_HF_TOKEN));
-}
-
-static void wait_for(const struct scratch *s, const char *words)
-{
-    for (int i = 0; !logged(s, words); i++) {
-        if (i == 3000)
-            fail_msg("%s is not logged", words);
-        usleep(20000);
-    }
+    via_expect_staged(s);
+    assert_null(via_logged(s, "\"" EMULATOR_HF_TOKEN));
 }
 
 /* Begun, and at work in the machine. */
 static void start_slow(struct scratch *s, struct program *p)
 {
-    emulator_faults(&s->emulator, SLOW);
-    program_start(p, ferry, (const char *const[]){VIA, "--yes", "--quiet", NULL});
-    wait_for(s, "/serialPort?");
-    wait_for(s, "?uploads");
+    via_start_slow(s, p, (const char *const[]){VIA, "--yes", "--quiet", NULL});
+    via_wait_for(s, "/serialPort?");
+    via_wait_for(s, "?uploads");
 }
 
 static void interrupted_it_deletes_the_machine(void **state)
@@ -309,7 +248,7 @@ static void interrupted_it_deletes_the_machine(void **state)
     emulator_faults(&s->emulator, NULL);
     expect_no_vm(s);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void kill_follower(struct scratch *s)
@@ -332,7 +271,7 @@ static void machine_of_a_killed_command_is_followed_again(void **state)
     assert_non_null(strstr(s->last.out, " by a VM; it is gone\n"));
     assert_int_equal(made(s), 1);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void machine_at_other_work_is_replaced(void **state)
@@ -342,16 +281,16 @@ static void machine_at_other_work_is_replaced(void **state)
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet", "--include", "*.safetensors"), 0);
     assert_int_equal(made(s), 2);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void machine_that_nobody_follows_ends_its_work_and_deletes_itself(void **state)
 {
     struct scratch *s = *state;
     kill_follower(s);
-    wait_for(s, "\"method\":\"DELETE\",\"path\":\"" PROJECT);
+    via_wait_for(s, "\"method\":\"DELETE\",\"path\":\"" PROJECT);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
     assert_int_equal(made(s), 1);
 }
 
@@ -362,7 +301,7 @@ static void machine_that_disappears_is_told(void **state)
     struct program p;
     char command[500], name[29] = "";
     start_slow(s, &p);
-    memcpy(name, logged(s, "/instances/ferry-stage-") + 11, 28);
+    memcpy(name, via_logged(s, "/instances/ferry-stage-") + 11, 28);
     snprintf(command, sizeof command,
              "curl -sf -o /dev/null -X DELETE -H 'Authorization: Bearer %s' '%s" PROJECT
              "/zones/asia-northeast1-a/instances/%s'",
@@ -374,7 +313,7 @@ static void machine_that_disappears_is_told(void **state)
         fail_msg("code %d: %s", o.code, o.err);
     emulator_faults(&s->emulator, NULL);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void machine_that_cannot_be_followed_is_left_to_itself(void **state)
@@ -385,14 +324,14 @@ static void machine_that_cannot_be_followed_is_left_to_itself(void **state)
                     "\"method\":\"GET\",\"path\":\"*/serialPort\",\"times\":0,\"do\":{\"status\":"
                     "403,\"body\":{\"error\":{\"code\":403,\"message\":\"Required "
                     "'compute.instances.getSerialPortOutput' permission\"}}}}]}");
-    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"),
-                   " goes on by itself and then deletes itself, the same command follows it: ");
+    via_expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"),
+                       " goes on by itself and then deletes itself, the same command follows it: ");
     assert_non_null(strstr(s->last.err, "compute.instances.getSerialPortOutput"));
     emulator_faults(&s->emulator, NULL);
     assert_int_equal(scratch_run(s, VIA, "--yes", "--quiet"), 0);
     assert_int_equal(made(s), 1);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
 
 static void machine_that_cannot_be_deleted_is_told(void **state)
@@ -403,30 +342,14 @@ static void machine_that_cannot_be_deleted_is_told(void **state)
         "{\"faults\":[{\"method\":\"DELETE\",\"path\":\"*/instances/*\",\"times\":0,\"do\":{\"status\":"
         "403,\"body\":{\"error\":{\"code\":403,\"message\":\"Required 'compute.instances.delete' "
         "permission\"}}}}]}");
-    expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), "all is copied, but: VM ferry-stage-");
+    via_expect_problem(s, scratch_run(s, VIA, "--yes", "--quiet"), "all is copied, but: VM ferry-stage-");
     assert_non_null(strstr(s->last.err, "it deletes itself when it has ended, at the latest after 60 min"));
     emulator_faults(&s->emulator, NULL);
     emulator_log_clear(&s->emulator);
-    wait_for(s, "\"method\":\"DELETE\",\"path\":\"" PROJECT);
+    via_wait_for(s, "\"method\":\"DELETE\",\"path\":\"" PROJECT);
     expect_no_vm(s);
-    expect_staged(s);
+    via_expect_staged(s);
 }
-
-static int start(void **state)
-{
-    scratch_start(&scratch, ferry);
-    staged_make();
-    *state = &scratch;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scratch_end(*state);
-    return 0;
-}
-
-#define VIA_TEST(test) cmocka_unit_test_setup_teardown(test, start, end)
 
 int main(int argc, char **argv)
 {
@@ -448,9 +371,7 @@ int main(int argc, char **argv)
         VIA_TEST(machine_that_cannot_be_followed_is_left_to_itself),
         VIA_TEST(machine_that_cannot_be_deleted_is_told),
     };
-    if (argc != 3)
+    if (!via_arguments(argc, argv))
         return 2;
-    ferry = argv[1];
-    tests_folder = argv[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
