@@ -6,11 +6,10 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { clean } from "../emulator/ferry.mjs";
 
 const path = `${process.env.PATH}:/usr/sbin:/sbin`; // where Debian puts runc
-const mine = { ...process.env, PATH: path, NO_COLOR: "1", LC_ALL: "C.UTF-8" };
-const notMine = /^(https?_proxy|all_proxy|no_proxy|FERRY_.*|SOURCE_DATE_EPOCH|REGISTRY_AUTH_FILE|DOCKER_CONFIG|GOOGLE_.*)$/i;
-for (const name of Object.keys(mine)) if (notMine.test(name) && name !== "FERRY") delete mine[name];
+const mine = { ...clean, PATH: path, NO_COLOR: "1", LC_ALL: "C.UTF-8" };
 export const environment = mine;
 
 /** Why these cannot be tested here, or false; what is printed makes ctest say that the test was skipped. */

@@ -7,8 +7,9 @@ import { createServer as listen } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { ferryBeside } from "../emulator/ferry.mjs";
 import { Emulator, token } from "../emulator/run_emulator.mjs";
-import { environment, folder, missing, ok, remove, runBeside } from "./parts.mjs";
+import { folder, missing, ok, remove, runBeside } from "./parts.mjs";
 import { Container, MiB, cannotRun, tmpfs } from "./runc.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -18,6 +19,8 @@ const data = folder();
 const skip = missing("runc", "umoci", "skopeo") || cannotRun(data);
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 let emulator, run;
+const beside = ferryBeside(() => emulator, () => ({ FERRY_IDENTITY_TOKEN: "id.of.me", XDG_STATE_HOME: join(data, "state") }));
+const ferry = async (...args) => (await beside.ok(...args)).stdout;
 
 async function isFree(port) {
   const s = listen();
@@ -51,8 +54,7 @@ class CloudRun {
   }
 
   async service() {
-    const r = await fetch(`${emulator.url}/v2/projects/demo-proj/locations/${region}/services/${name}`, { headers: { authorization: `Bearer ${token}` } });
-    return r.status === 200 ? r.json() : null;
+    return await beside.api(`/v2/projects/demo-proj/locations/${region}/services/${name}`);
   }
 
   /** The image by its digest, out of the registry it was pushed to; once. */
@@ -104,13 +106,6 @@ class CloudRun {
   }
 }
 
-async function ferry(...args) {
-  const r = await runBeside(environment.FERRY, args, {
-    ...emulator.env, GOOGLE_CLOUD_PROJECT: "demo-proj", FERRY_IDENTITY_TOKEN: "id.of.me", XDG_STATE_HOME: join(data, "state"),
-  });
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r.stdout;
-}
 const ask = () => ferry("ask", name, "--audio", join(root, "samples/digits-en.wav"), "What is said here?");
 /** Once the service has looked at its configuration, which it does every two seconds. */
 async function answers(text) {

@@ -5,48 +5,23 @@ import { createServer, request } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { ferryBeside } from "../emulator/ferry.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", model = "gs://model-bkt/demo", own = "ferry-qwen-key";
 const account = "ferry-qwen@demo-proj.iam.gserviceaccount.com", mine = "mine-1@demo-proj.iam.gserviceaccount.com";
 const accessor = "roles/secretmanager.secretAccessor";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 const up = ["deploy", "qwen", model, "--region", region, "--yes", "--no-question"];
 const down = ["down", "qwen", "--yes"];
 let emulator, front;
 
-/** {status, stdout, stderr, last}; kill: a word on stderr behind which it is killed. */
-async function ferry(args, { kill, more = {} } = {}) {
-  const env = { ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data, ...more };
-  const child = spawn(process.env.FERRY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"])
-    child[name].on("data", (d) => {
-      r[name] += d;
-      if (kill && r.stderr.includes(kill)) child.kill("SIGKILL");
-    });
-  r.status = await new Promise((done) => child.on("close", (code, signal) => done(code ?? signal)));
-  r.last = r.stderr.trimEnd().split("\n").at(-1);
-  return r;
-}
-
-async function ok(...args) {
-  const r = await ferry(args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
-
-async function api(path, method = "GET", body = undefined) {
-  const r = await fetch(`${emulator.url}${path}`, { method, headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: body && JSON.stringify(body) });
-  return r.status === 200 ? r.json() : null;
-}
+const { env, ferry, ok, api, changes } = ferryBeside(() => emulator);
 const service = () => api(`/v2/projects/demo-proj/locations/${region}/services/qwen`);
 const secret = (name = own) => api(`/v1/projects/demo-proj/secrets/${name}`);
 const stored = async (name = own) => Buffer.from((await api(`/v1/projects/demo-proj/secrets/${name}/versions/latest:access`)).payload.data, "base64").toString();
 const readersOf = async (name) => (await api(`/v1/projects/demo-proj/secrets/${name}:getIamPolicy`)).bindings?.filter((b) => b.role === accessor).flatMap((b) => b.members) ?? [];
 const keyVariable = async () => (await service()).template.containers[0].env.find((v) => v.name === "FERRY_API_KEY");
-const changes = async () => (await emulator.log()).filter((l) => l.method !== "GET" && l.method !== "HEAD" && !l.path.includes("entries:list"));
 const shownKey = (r) => /API key, shown this once: ([0-9a-f]{32})\n/.exec(r.stdout)?.[1];
 
 async function makeSecret(name, text) {
@@ -289,7 +264,7 @@ test("who may not see secrets takes a service down all the same, and is told", a
 test("ask finds the key by itself, and says when it may not", async () => {
   const key = shownKey(await ok(...up, "--public"));
   // As Cloud Run hands over a secret that was stored with the end of its line.
-  const server = spawn(process.env.FERRY, ["serve", model, "--host", "127.0.0.1", "--port", "0"], { env: { ...clean, ...emulator.env, FERRY_API_KEY: `${key}\n` }, stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(process.env.FERRY, ["serve", model, "--host", "127.0.0.1", "--port", "0"], { env: { ...env(), FERRY_API_KEY: `${key}\n` }, stdio: ["ignore", "ignore", "pipe"] });
   try {
     front.port = await new Promise((ready) => server.stderr.on("data", (d) => {
       const at = /"port":\s*(\d+)/.exec(d);

@@ -6,50 +6,22 @@ import { createServer, request } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { ferryBeside } from "../emulator/ferry.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", model = "gs://model-bkt/demo";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 let emulator, front;
 
-const env = () => ({
-  ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8",
-  XDG_STATE_HOME: emulator.data, FERRY_IDENTITY_TOKEN: "id.of.me",
-});
-
-/** {status, stdout, stderr}; kill: a word on stderr or stdout behind which it is killed. */
-async function ferry(args, { kill, more = {} } = {}) {
-  const child = spawn(process.env.FERRY, args, { env: { ...env(), ...more }, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"])
-    child[name].on("data", (d) => {
-      r[name] += d;
-      if (kill && r[name].includes(kill)) child.kill("SIGKILL");
-    });
-  r.status = await new Promise((done) => child.on("close", (code, signal) => done(code ?? signal)));
-  return r;
-}
-
-async function ok(...args) {
-  const r = await ferry(args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
-
+const { env, ferry, ok, api, changes } = ferryBeside(() => emulator, () => ({ FERRY_IDENTITY_TOKEN: "id.of.me" }));
 const faults = join(root, "tests/emulator/faults/cloud-run");
 const up = ["deploy", "qwen", model, "--region", region, "--yes", "--no-question"];
 const down = ["down", "qwen", "--yes"];
 
-async function api(path) {
-  const r = await fetch(`${emulator.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
-  return r.status === 200 ? r.json() : null;
-}
 const service = () => api(`/v2/projects/demo-proj/locations/${region}/services/qwen`);
 const account = () => api("/v1/projects/demo-proj/serviceAccounts/ferry-qwen@demo-proj.iam.gserviceaccount.com");
 const repository = () => api(`/v1/projects/demo-proj/locations/${region}/repositories/ferry`);
 const readers = async () => (await api("/storage/v1/b/model-bkt/iam")).bindings.filter((b) => b.role === "roles/storage.objectViewer").flatMap((b) => b.members);
-const changes = async () => (await emulator.log()).filter((l) => l.method !== "GET" && l.method !== "HEAD" && !l.path.includes("entries:list"));
 
 /** What Cloud Run has in front of a container: nobody comes past it without an ID token, which it takes away. */
 async function startFront() {

@@ -1,40 +1,17 @@
 // `ferry down NAME --bucket`: the service with all that lies in buckets for it: the real ferry against the emulator.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { ferryBeside } from "../emulator/ferry.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", bucket = "my-models", config = "gs://my-models/audio.json";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 let emulator, front;
 
-/** {status, stdout, stderr}; kill: words on stderr behind which it is killed. */
-async function run(args, kill) {
-  const env = { ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data };
-  const child = spawn(process.env.FERRY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"])
-    child[name].on("data", (d) => {
-      r[name] += d;
-      if (kill && r[name].includes(kill)) child.kill("SIGKILL");
-    });
-  r.status = await new Promise((done) => child.on("close", (code, signal) => done(code ?? signal)));
-  return r;
-}
-const ferry = (...args) => run(args);
-async function ok(...args) {
-  const r = await ferry(...args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
-async function api(path) {
-  const r = await fetch(`${emulator.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
-  return r.status === 200 ? r.json() : null;
-}
+const { ferry, ok, send, api } = ferryBeside(() => emulator);
 const names = async (name = bucket) => ((await api(`/storage/v1/b/${name}/o`))?.items ?? []).map((o) => o.name);
 const bucketThere = (name = bucket) => api(`/storage/v1/b/${name}`);
 const service = (name) => api(`/v2/projects/demo-proj/locations/${region}/services/${name}`);
@@ -87,7 +64,7 @@ fromNothing("all of it is listed, asked about, and gone", async () => {
   await makeAll();
   assert.ok((await names()).some((n) => n.startsWith("audio.json.history/")), "a history to take away");
   const before = await names();
-  const asked = await ferry("down", "audio", "--bucket");
+  const asked = await ferry(["down", "audio", "--bucket"]);
   assert.equal(asked.status, 4, asked.stderr);
   assert.match(asked.stderr, /remove all of this\?.*--yes/);
   for (const name of before) assert.ok(asked.stdout.includes(`  gs://${bucket}/${name}  `), name);
@@ -98,7 +75,7 @@ fromNothing("all of it is listed, asked about, and gone", async () => {
   assert.ok(await service("audio"));
   await ok(...down);
   await nothingIsLeft();
-  const again = await ferry(...down);
+  const again = await ferry(down);
   assert.equal(again.status, 1);
   assert.match(again.stderr, /no service "audio"/);
 });
@@ -117,7 +94,7 @@ fromNothing("a folder that another service reads stays, and so does its bucket",
 });
 
 fromNothing("a bucket of somebody else's, and one in which other things lie, stay", async (t) => {
-  const make = await fetch(`${emulator.url}/storage/v1/b?project=demo-proj`, { method: "POST", headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: JSON.stringify({ name: bucket, location: region }) });
+  const make = await send("/storage/v1/b?project=demo-proj", "POST", { name: bucket, location: region });
   assert.equal(make.status, 200);
   await stage("audio-model/");
   await ok(...deploy("audio", "audio-model"));
@@ -126,7 +103,7 @@ fromNothing("a bucket of somebody else's, and one in which other things lie, sta
   assert.deepEqual(await names(), []);
   assert.ok(await bucketThere());
   await t.test("other things", async () => {
-    await fetch(`${emulator.url}/storage/v1/b/${bucket}`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } });
+    await send(`/storage/v1/b/${bucket}`, "DELETE");
     await makeBucket();
     await stage("audio-model-2/");
     await ok(...deploy("audio", "audio-model"));
@@ -140,7 +117,7 @@ fromNothing("a bucket of somebody else's, and one in which other things lie, sta
 for (const step of ["removing the service", "removing the images", "removing what lies", "removing empty buckets"])
   fromNothing(`killed at "${step}", the same command converges`, async () => {
     await makeAll();
-    const r = await run(down, step);
+    const r = await ferry(down, { kill: step });
     assert.equal(r.status, "SIGKILL", r.stderr);
     assert.ok(await account("audio"), "what is left is found by it");
     await ok(...down);
@@ -153,7 +130,7 @@ fromNothing("refused at any step, the same command converges", async () => {
     await makeAll();
     await emulator.clearLog();
     await emulator.faults({ faults: [{ method: "DELETE", path: "*", from: n, times: 0, do: { status: 403, body: { error: { code: 403, message: "not now", status: "PERMISSION_DENIED" } } } }] });
-    const r = await ferry(...down);
+    const r = await ferry(down);
     last = r.status === 0;
     if (!last) assert.match(r.stderr, /not now/);
     await emulator.faults();
@@ -164,7 +141,7 @@ fromNothing("refused at any step, the same command converges", async () => {
 
 fromNothing("what a deploy that was killed has left goes, too", async () => {
   await makeBucket();
-  const r = await run(deploy("audio", "audio-model"), "making the repository");
+  const r = await ferry(deploy("audio", "audio-model"), { kill: "making the repository" });
   assert.equal(r.status, "SIGKILL", r.stderr);
   assert.equal(await service("audio"), null);
   await ok(...down);
@@ -173,7 +150,7 @@ fromNothing("what a deploy that was killed has left goes, too", async () => {
 
 fromNothing("after a down that was killed, --bucket still finds the folder", async () => {
   await makeAll();
-  const r = await run(["down", "audio", "--yes"], "removing the images");
+  const r = await ferry(["down", "audio", "--yes"], { kill: "removing the images" });
   assert.equal(r.status, "SIGKILL", r.stderr);
   await ok(...down);
   await nothingIsLeft();
@@ -184,7 +161,7 @@ fromNothing("what cannot be is refused, and nothing is taken away", async (t) =>
   const there = async () => assert.ok((await service("audio")) && (await names()).includes("audio-model/config.json"));
   await t.test("a service on this machine", async () => {
     await ok("deploy", "here", join(root, "models/demo"), "--target", "local", "--port", "0");
-    const r = await ferry("down", "here", "--bucket", "--yes");
+    const r = await ferry(["down", "here", "--bucket", "--yes"]);
     await ok("down", "here");
     assert.equal(r.status, 2, r.stderr);
     assert.match(r.stderr, /--bucket: here runs on this machine/);
@@ -198,7 +175,7 @@ fromNothing("what cannot be is refused, and nothing is taken away", async (t) =>
   ])
     await t.test(name, async () => {
       await emulator.faults({ faults: [{ method, path, times: 0, do: forbidden }] });
-      const r = await ferry(...down);
+      const r = await ferry(down);
       await emulator.faults();
       assert.equal(r.status, 1, r.stderr);
       assert.match(r.stderr, says);
@@ -207,7 +184,7 @@ fromNothing("what cannot be is refused, and nothing is taken away", async (t) =>
   await emulator.clearLog();
   await t.test("an object that was replaced meanwhile stays, and is told of", async () => {
     await emulator.faults({ faults: [{ method: "DELETE", path: "*/services/audio", do: { operation_seconds: 3 } }] });
-    const going = ferry(...down);
+    const going = ferry(down);
     while (!(await emulator.log()).some((l) => l.method === "DELETE")) await new Promise((later) => setTimeout(later, 50));
     await ok("cp", join(root, "models/demo/config.json"), `gs://${bucket}/audio-model/vocab.json`);
     const r = await going;
@@ -224,7 +201,7 @@ fromNothing("a model that lies in no folder is not taken for one", async () => {
   await ok("bucket", "create", bucket, "--region", region, "--project", "demo-proj");
   await stage("");
   await ok("deploy", "audio", `gs://${bucket}`, "--region", region, "--yes", "--no-question");
-  const r = await ferry(...down);
+  const r = await ferry(down);
   assert.equal(r.status, 1, r.stderr);
   assert.match(r.stderr, /lies in no folder/);
 });

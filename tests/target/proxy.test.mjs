@@ -1,7 +1,6 @@
 // A private service on a port of this machine: the real ferry, a real OpenAI client, and in front of the service what Cloud
 // Run has there: nobody comes past it without an ID token that is good now.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createReadStream, readFileSync, writeFileSync } from "node:fs";
@@ -11,38 +10,19 @@ import { connect, createServer as listen } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { ferryBeside } from "../emulator/ferry.mjs";
 import { Emulator, token } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const OpenAI = createRequire(join(root, "tests/system/"))("openai");
 const region = "asia-northeast1", model = "gs://model-bkt/demo", recording = join(root, "samples/digits-en.wav");
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 const MiB = 1 << 20;
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 let emulator, front, metadata, server, proxy;
 
-const env = () => ({
-  ...clean, ...emulator.env, FERRY_ACCESS_TOKEN: "", GCE_METADATA_HOST: metadata.host, GOOGLE_CLOUD_PROJECT: "demo-proj",
-  NO_COLOR: "1", LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data,
-});
-
-function start(args, more = {}) {
-  const child = spawn(process.env.FERRY, args, { env: { ...env(), ...more }, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { child, stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"]) child[name].on("data", (d) => (r[name] += d));
-  r.done = new Promise((ended) => child.on("close", (code, signal) => ended((r.status = code ?? signal))));
-  return r;
-}
-async function ferry(...args) {
-  const r = start(args);
-  await r.done;
-  return r;
-}
-async function ok(...args) {
-  const r = await ferry(...args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
+const { start, ferry, ok } = ferryBeside(() => emulator, () => ({
+  FERRY_ACCESS_TOKEN: "", GCE_METADATA_HOST: metadata.host, CLOUDSDK_CORE_PROJECT: undefined, GOOGLE_CLOUD_PROJECT: "demo-proj",
+}));
 
 /** A metadata server, whose ID tokens are id.1, id.2, … */
 async function startMetadata() {
@@ -86,7 +66,7 @@ async function startFront() {
 
 /** A proxy, once it has said where it is. */
 async function startProxy(name, args = [], more = {}) {
-  const p = start(["proxy", name, "--port", "0", ...args], more);
+  const p = start(["proxy", name, "--port", "0", ...args], { more });
   for (let url; !(url = /http:\/\/127\.0\.0\.1:\d+/.exec(p.stdout)?.[0]) || !((p.url = url), p.stdout.includes("OpenAI"));) {
     assert.equal(p.child.exitCode, null, p.stderr);
     await later(10);
@@ -458,8 +438,7 @@ test("what cannot be is told before the port is there", async (t) => {
   ];
   for (const [args, status, says, more] of cases)
     await t.test(args.join(" ") || "nothing", async () => {
-      const r = start(["proxy", ...args], more);
-      await r.done;
+      const r = await ferry(["proxy", ...args], { more });
       assert.equal(r.status, status, r.stderr);
       assert.match(r.stderr, says);
       assert.equal(r.stderr.trimEnd().split("\n").length, 1, r.stderr);

@@ -8,42 +8,23 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { ferryBeside } from "../emulator/ferry.mjs";
 import { Line } from "../emulator/line.mjs";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 import { stageFolder } from "../system/staged.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", model = "gs://model-bkt/demo";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 const rate = 600000; // 6 s for the 3.64 MB of the demo model
 const up = ["deploy", "qwen", model, "--region", region, "--yes"];
 const wait = (ms) => new Promise((later) => setTimeout(later, ms));
 let emulator, line, front, hub;
 
-const env = () => ({
-  ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8",
+const { env, ferry, ok, send } = ferryBeside(() => emulator, () => ({
   XDG_STATE_HOME: join(emulator.data, "state"), FERRY_IDENTITY_TOKEN: "id.of.me",
-});
+}));
 const statePath = (name) => join(emulator.data, "state/ferry", name);
 const kept = (name) => JSON.parse(readFileSync(statePath(name), "utf8"));
-
-/** {status, stdout, stderr}; interrupt: a word of stdout behind which it gets SIGINT. */
-async function ferry(args, { interrupt, more = {} } = {}) {
-  const child = spawn(process.env.FERRY, args, { env: { ...env(), ...more }, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"])
-    child[name].on("data", (d) => {
-      r[name] += d;
-      if (interrupt && r.stdout.includes(interrupt)) child.kill("SIGINT");
-    });
-  r.status = await new Promise((done) => child.on("close", (code, signal) => done(code ?? signal)));
-  return r;
-}
-async function ok(...args) {
-  const r = await ferry(args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
 
 /** Cloud Run in front of a container: who has no ID token is refused, the first request starts an instance. */
 async function startFront() {
@@ -186,8 +167,8 @@ test("ferry up asks the same", async () => {
 });
 
 test("a service that wants a key is asked with it", async () => {
-  const project = `${emulator.url}/v1/projects/demo-proj`, secrets = `${project}/secrets`, headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const post = async (url, body) => assert.equal((await fetch(url, { method: "POST", headers, body: JSON.stringify(body) })).status, 200);
+  const project = "/v1/projects/demo-proj", secrets = `${project}/secrets`;
+  const post = async (path, body) => assert.equal((await send(path, "POST", body)).status, 200);
   front.key = "sesame";
   await post(`${project}/services:batchEnable`, { serviceIds: ["secretmanager.googleapis.com"] });
   await post(`${secrets}?secretId=mine`, { replication: { automatic: {} } });

@@ -1,38 +1,22 @@
 // What `ferry status` finds in a project, and what it says that costs: the real ferry against the emulator. Compute Engine
 // is a server of this test's, which answers as its description has it.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { ferryBeside } from "../emulator/ferry.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 let emulator, compute;
 
-async function ferry(...args) {
-  const env = {
-    ...clean, ...emulator.env, FERRY_ENDPOINT_COMPUTE: compute.url, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1",
-    LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data,
-  };
-  const child = spawn(process.env.FERRY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"]) child[name].on("data", (d) => (r[name] += d));
-  r.status = await new Promise((done) => child.on("close", (code, signal) => done(code ?? signal)));
-  return r;
-}
-async function ok(...args) {
-  const r = await ferry(...args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
+const { ferry, ok, send } = ferryBeside(() => emulator, () => ({ FERRY_ENDPOINT_COMPUTE: compute.url }));
 const status = async (...args) => JSON.parse((await ok("status", "--json", ...args)).stdout);
 
 async function call(method, path, body) {
-  const r = await fetch(`${emulator.url}${path}`, { method, headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: body && JSON.stringify(body) });
+  const r = await send(path, method, body);
   assert.ok(r.status < 300, `${path}: ${r.status} ${await r.text()}`);
 }
 const changes = async () => (await emulator.log()).filter((l) => l.method !== "GET").map((l) => `${l.method} ${l.path}`);
@@ -216,5 +200,5 @@ test("with a name, that service alone with its cost", async () => {
   const r = await ok("status", "qwen");
   assert.match(r.stdout, /^qwen +cloud-run +ready.* \$0\.36 +\$263$/m);
   assert.ok(!/bucket|images/.test(r.stdout), r.stdout);
-  assert.equal((await ferry("status", "nobody")).status, 1);
+  assert.equal((await ferry(["status", "nobody"])).status, 1);
 });

@@ -1,19 +1,19 @@
 // From a model on the hub to a service on Cloud Run: the real ferry against the emulator.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Emulator, token } from "../emulator/run_emulator.mjs";
+import { ferryBeside } from "../emulator/ferry.mjs";
+import { Emulator } from "../emulator/run_emulator.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const region = "asia-northeast1", bucket = "demo-proj-models", folder = "demo-listener";
-const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(FERRY_|GOOGLE_|CLOUDSDK_|GCLOUD_|https?_proxy)/i.test(k)));
 const up = ["up", "tiny/Demo-Listener", "--region", region, "--no-question", "--yes"];
 let hub, front, emulator;
+const { start, ferry, ok, api, changes } = ferryBeside(() => emulator);
 
 before(async () => {
   hub = mkdtempSync(join(tmpdir(), "ferry-up-"));
@@ -38,27 +38,6 @@ function fromNothing(name, fn, more = {}) {
   });
 }
 
-/** {child, done}: done gives {status, stdout, stderr}; kill: words on stderr behind which it is killed. */
-function start(args, kill) {
-  const env = { ...clean, ...emulator.env, CLOUDSDK_CORE_PROJECT: "demo-proj", NO_COLOR: "1", LC_ALL: "C.UTF-8", XDG_STATE_HOME: emulator.data };
-  const child = spawn(process.env.FERRY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const r = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"]) child[name].on("data", (d) => (r[name] += d));
-  child.stderr.on("data", () => kill && r.stderr.includes(kill) && child.kill("SIGKILL"));
-  const done = new Promise((ended) => child.on("close", (code, signal) => ended({ ...r, status: code ?? signal })));
-  return { child, done };
-}
-const ferry = (...args) => start(args).done;
-async function ok(...args) {
-  const r = await ferry(...args);
-  assert.equal(r.status, 0, `${args.join(" ")}: ${r.stderr}`);
-  return r;
-}
-
-async function api(path) {
-  const r = await fetch(`${emulator.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
-  return r.status === 200 ? r.json() : null;
-}
 const service = (name = folder) => api(`/v2/projects/demo-proj/locations/${region}/services/${name}`);
 const bucketThere = () => api(`/storage/v1/b/${bucket}`);
 /** {name: generation} of what lies in the model's folder, without the journal's copy. */
@@ -67,7 +46,6 @@ async function objects(prefix = folder) {
   return Object.fromEntries((list?.items ?? []).map((o) => [o.name.slice(prefix.length + 1), o.generation])
     .filter(([name]) => !name.startsWith(".ferry/")));
 }
-const changes = async () => (await emulator.log()).filter((l) => l.method !== "GET" && l.method !== "HEAD" && !l.path.includes("entries:list"));
 const nothingChanged = async () => assert.deepEqual((await changes()).map((l) => `${l.method} ${l.path}`), []);
 
 async function allIsThere() {
@@ -131,7 +109,7 @@ fromNothing("with --json stdout is one object, and the words are on stderr", asy
   assert.deepEqual([again.bucket_was_there, again.was_staged, again.bytes_to_copy], [true, true, 0]);
   assert.deepEqual(again.service.url, made.service.url);
 
-  const r = await ferry(...up.slice(0, -1), "--json", "--name", "other");
+  const r = await ferry([...up.slice(0, -1), "--json", "--name", "other"]);
   assert.deepEqual([r.status, r.stdout], [4, ""]);
 });
 
@@ -156,8 +134,7 @@ fromNothing("killed while it stages, the same command goes on and sends nothing 
 
 for (const step of ["enabling", "making the service account", "it may read", "making the repository", "the image is there", "making the service demo"])
   fromNothing(`killed at "${step}", the same command converges`, async () => {
-    const run = start(up, step);
-    assert.equal((await run.done).status, "SIGKILL");
+    assert.equal((await ferry(up, { kill: step })).status, "SIGKILL");
     await ok(...up);
     await allIsThere();
   });
@@ -184,7 +161,7 @@ fromNothing("tasks beside the bucket copy with the service's image, as its accou
 
 fromNothing("killed when the account may write, the same command converges, and it may no more, whoever copies then", async () => {
   for (const again of [byJob, [...up, "--via", "here"]]) {
-    assert.equal((await start(byJob, "it may write").done).status, "SIGKILL");
+    assert.equal((await ferry(byJob, { kill: "it may write" })).status, "SIGKILL");
     assert.deepEqual(await writers(), [`serviceAccount:${account}`]);
     await ok(...again);
     await allIsThere();
@@ -194,7 +171,7 @@ fromNothing("killed when the account may write, the same command converges, and 
 }, tasks);
 
 fromNothing("tasks that fail leave no right to write, and this machine can copy instead", async () => {
-  const r = await ferry(...byJob);
+  const r = await ferry(byJob);
   assert.equal(r.status, 1, r.stderr);
   assert.deepEqual(await writers(), []);
   assert.deepEqual(await jobs(), []);
@@ -235,7 +212,7 @@ fromNothing("what cannot be is refused before anything is made", async (t) => {
   ];
   for (const [args, status, says] of cases)
     await t.test(args.slice(1).join(" "), async () => {
-      const r = await ferry(...args);
+      const r = await ferry(args);
       assert.equal(r.status, status, r.stderr);
       assert.match(r.stderr, says);
       await nothingChanged();
@@ -245,11 +222,11 @@ fromNothing("what cannot be is refused before anything is made", async (t) => {
 fromNothing("a bucket that lies elsewhere, or is another's, is refused before anything is made", async () => {
   await ok("bucket", "create", "far-bkt", "--project", "demo-proj", "--region", "us-central1");
   await emulator.clearLog();
-  const r = await ferry(...up, "--bucket", "far-bkt");
+  const r = await ferry([...up, "--bucket", "far-bkt"]);
   assert.equal(r.status, 1, r.stderr);
   assert.match(r.stderr, /far-bkt exists already, in US-CENTRAL1.*Take another name/i);
   await emulator.faults({ about: "another's", faults: [{ method: "GET", path: "/storage/v1/b/*", times: 0, do: { status: 403 } }] });
-  const other = await ferry(...up);
+  const other = await ferry(up);
   assert.equal(other.status, 1, other.stderr);
   assert.match(other.stderr, /demo-proj-models/);
   await nothingChanged();
