@@ -1,4 +1,4 @@
-/* file.h: whole files, mapped or read. */
+/* file.h: whole files, mapped, read or written. */
 #ifndef FERRY_BASE_FILE_H
 #define FERRY_BASE_FILE_H
 
@@ -19,6 +19,9 @@ void file_unmap(struct file_map *m); /* a zeroed one is fine */
 
 /* Reads a whole file of at most `ceiling` bytes into the arena, with a NUL behind it. NULL with *e set. */
 char *file_read(struct arena *a, const char *path, size_t ceiling, size_t *size, struct err *e);
+
+/* Writes all of it, however many writes that takes. False with errno set: some of it may be written. */
+bool file_write(int fd, const void *bytes, size_t size);
 
 bool file_exists(const char *path);
 

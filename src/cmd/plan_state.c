@@ -46,24 +46,13 @@ static bool make_folders(const char *path, struct arena *a, struct err *e)
     return part || err_set(e, ERR_MEMORY, "no memory for a path");
 }
 
-static bool write_all(int fd, const char *text)
-{
-    for (size_t size = strlen(text), at = 0; at < size;) {
-        ssize_t n = write(fd, text + at, size - at);
-        if (n < 0 && errno != EINTR)
-            return false;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 /* Under another name first, so that whoever reads finds all of the old or all of the new. */
 static bool replace(const char *path, const char *fresh, const char *text, struct err *e)
 {
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(e, "%s", fresh);
-    bool ok = write_all(fd, text) || err_errno(e, "%s", fresh);
+    bool ok = file_write(fd, text, strlen(text)) || err_errno(e, "%s", fresh);
     close(fd);
     ok = ok && (rename(fresh, path) == 0 || err_errno(e, "%s", path));
     if (!ok)

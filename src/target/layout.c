@@ -36,20 +36,6 @@ static char *path_in(const struct layout *l, const char *name)
 
 /* --- writing --- */
 
-static bool write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, bytes, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* Under another name first, so that nobody finds half a file. */
 static bool write_file(const struct layout *l, const char *name, const void *bytes, size_t size)
 {
@@ -59,7 +45,7 @@ static bool write_file(const struct layout *l, const char *name, const void *byt
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_errno(l->e, "%s", part);
-    bool ok = write_all(fd, bytes, size) || err_errno(l->e, "%s", part);
+    bool ok = file_write(fd, bytes, size) || err_errno(l->e, "%s", part);
     if (close(fd) != 0 && ok)
         ok = err_errno(l->e, "%s", part);
     if (ok && rename(part, path) != 0)

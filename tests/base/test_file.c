@@ -1,9 +1,14 @@
 #include "base/file.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -136,6 +141,91 @@ static void empty_file_is_fine(void **state)
     arena_free(a);
 }
 
+/* --- writing --- */
+
+enum { MUCH = 1 << 20 };
+
+static unsigned char byte_at(size_t i)
+{
+    return (unsigned char)(i ^ i >> 8);
+}
+
+struct reader {
+    int fd;
+    size_t count;
+    bool same;
+};
+
+static void *read_slowly(void *arg)
+{
+    struct reader *r = arg;
+    unsigned char bytes[16384];
+    r->same = true;
+    for (ssize_t n; (n = read(r->fd, bytes, sizeof bytes)) > 0; usleep(2000))
+        for (ssize_t i = 0; i < n; i++)
+            r->same &= bytes[i] == byte_at(r->count++);
+    return NULL;
+}
+
+static volatile sig_atomic_t interruptions;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interruptions = interruptions + 1;
+}
+
+/* The pipe is full most of the time: a signal ends a write before its first byte or in the middle. */
+static void write_goes_on_after_interruptions(void **state)
+{
+    (void)state;
+    static unsigned char bytes[MUCH];
+    for (size_t i = 0; i < MUCH; i++)
+        bytes[i] = byte_at(i);
+    int ends[2];
+    pthread_t thread;
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);
+    assert_int_equal(pipe(ends), 0);
+    struct reader r = {.fd = ends[0]};
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL); /* the reader's too */
+    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &r), 0);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 500}, {0, 500}}, NULL);
+    bool ok = file_write(ends[1], bytes, MUCH);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    close(ends[1]);
+    pthread_join(thread, NULL);
+    close(ends[0]);
+    assert_true(ok);
+    assert_true(interruptions > 0);
+    assert_int_equal(r.count, MUCH);
+    assert_true(r.same);
+}
+
+static void write_that_has_no_room_for_the_rest_says_so(void **state)
+{
+    (void)state;
+    char bytes[4000] = "";
+    struct rlimit was;
+    struct stat st;
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &was);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, was.rlim_max});
+    bool ok = file_write(fileno(f), bytes, sizeof bytes);
+    int problem = errno;
+    setrlimit(RLIMIT_FSIZE, &was);
+    assert_false(ok);
+    assert_int_equal(problem, EFBIG);
+    assert_int_equal(fstat(fileno(f), &st), 0);
+    assert_int_equal(st.st_size, 1000);
+    fclose(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +235,8 @@ int main(void)
         cmocka_unit_test(file_over_the_arena_is_refused),
         cmocka_unit_test(read_and_map_give_the_same_bytes),
         cmocka_unit_test(empty_file_is_fine),
+        cmocka_unit_test(write_goes_on_after_interruptions),
+        cmocka_unit_test(write_that_has_no_room_for_the_rest_says_so),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

@@ -1,5 +1,6 @@
 #include "target/local/home.h"
 
+#include "base/file.h"
 #include "base/stop.h"
 #include "target/local/log_file.h"
 #include "target/target.h"
@@ -138,23 +139,13 @@ bool home_is_locked(const struct home *p, const char *file)
 
 /* --- files --- */
 
-static bool write_all(int fd, const char *text)
-{
-    for (size_t size = strlen(text), at = 0; at < size;) {
-        ssize_t n = write(fd, text + at, size - at);
-        if (n < 0 && errno != EINTR)
-            return false;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 static bool replace_file(const struct home *p, const char *file, const char *text, struct err *e)
 {
     char fresh[64];
     snprintf(fresh, sizeof fresh, "%s.new", file);
     int fd = openat(p->folder, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool ok = fd >= 0 && write_all(fd, text) && renameat(p->folder, fresh, p->folder, file) == 0;
+    bool ok =
+        fd >= 0 && file_write(fd, text, strlen(text)) && renameat(p->folder, fresh, p->folder, file) == 0;
     if (!ok)
         err_errno(e, "%s/%s", p->path, file);
     if (fd >= 0)
