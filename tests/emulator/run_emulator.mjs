@@ -24,7 +24,7 @@ export class Emulator {
     const given = {
       port: this.port, "cdn-port": this.cdnPort, data: this.data, bucket: o.bucket, hub: o.hub, faults: o.faults,
       "public-key": o.publicKey, "service-url": o.serviceUrl, "token-seconds": o.tokenSeconds, "url-seconds": o.urlSeconds,
-      "lfs-bytes": o.lfsBytes, program: o.program, program: o.program,
+      "lfs-bytes": o.lfsBytes, program: o.program,
     };
     const args = Object.entries(given).flatMap(([k, v]) => (v === undefined ? [] : [`--${k}`, String(v)]));
     this.process = spawn(process.env.EMULATOR, ["--with-parent", ...args], { stdio: ["ignore", "pipe", "inherit"] });
