@@ -5,7 +5,9 @@ export class Line {
   /** bytesPerSecond: of what the server at that port sends. */
   static async start(port, bytesPerSecond) {
     const line = new Line();
-    let free = 0; // when the line is next idle
+    line.free = 0; // when it is next idle
+    line.late = 0; // how long it has been held, in all
+    line.held = null; // what waits while it is held
     line.sockets = new Set();
     line.server = createServer((client) => {
       const server = connect(port, "127.0.0.1");
@@ -16,11 +18,16 @@ export class Line {
       client.pipe(server);
       server.on("data", (bytes) => {
         server.pause();
-        free = Math.max(performance.now(), free) + (bytes.length / bytesPerSecond) * 1000;
-        setTimeout(() => {
+        line.free = Math.max(performance.now(), line.free) + (bytes.length / bytesPerSecond) * 1000;
+        const due = line.free - line.late;
+        const pass = () => {
+          const early = due + line.late - performance.now();
+          if (line.held) return line.held.push(pass);
+          if (early > 0) return setTimeout(pass, early);
           client.write(bytes);
           server.resume();
-        }, free - performance.now());
+        };
+        setTimeout(pass, line.free - performance.now());
       });
     });
     await new Promise((ready) => line.server.listen(0, "127.0.0.1", ready));
@@ -31,6 +38,20 @@ export class Line {
   /** Without the server: its environment with this line in the place of that port, for the bytes of buckets. */
   through(env) {
     return { ...env, FERRY_ENDPOINT_STORAGE: `http://127.0.0.1:${this.port}` };
+  }
+
+  /** Nothing comes until release(); what was on its way then takes the time it had left. */
+  hold() {
+    this.held = [];
+    this.heldAt = performance.now();
+  }
+
+  release() {
+    const waiting = this.held ?? [], ms = this.held ? performance.now() - this.heldAt : 0;
+    this.held = null;
+    this.late += ms;
+    this.free += ms;
+    for (const pass of waiting) pass();
   }
 
   stop() {
