@@ -24,11 +24,17 @@ enum {
 
 /* --- what is to be done --- */
 
+/* What goes into a pack is not read again when that is there. */
+static bool is_missing(const struct stage *s, const struct stage_file *f)
+{
+    return f->choice == CHOICE_TAKEN && !f->certified && !(f->encoded && s->pack_certified);
+}
+
 uint64_t via_bytes_of_task(const struct stage *s, int task)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < s->count; i++)
-        if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified && s->files[i].task == task)
+        if (is_missing(s, &s->files[i]) && s->files[i].task == task)
             bytes += s->files[i].source.size;
     return bytes;
 }
@@ -37,7 +43,7 @@ uint64_t via_bytes(const struct stage *s)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < s->count; i++)
-        if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified)
+        if (is_missing(s, &s->files[i]))
             bytes += s->files[i].source.size;
     return bytes;
 }
@@ -46,8 +52,7 @@ static int choose_tasks(const struct stage *s)
 {
     int large = 0;
     for (int i = 0; i < s->count; i++)
-        large += s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified &&
-                 s->files[i].source.size >= LARGE_BYTES;
+        large += is_missing(s, &s->files[i]) && s->files[i].source.size >= LARGE_BYTES;
     if (s->settings.tasks)
         return s->settings.tasks;
     return s->encoding || large < 1 ? 1 : large < MOST_TASKS ? large : MOST_TASKS;
@@ -341,7 +346,7 @@ static struct stage_ways ways_of(const struct stage *s, struct measurements *mea
     struct stage_ways w = {.bytes = via_bytes(s), .tasks = choose_tasks(s), .date = ""};
     for (int i = 0; i < s->count; i++) {
         const struct stage_file *f = &s->files[i];
-        if (f->choice == CHOICE_TAKEN && !f->certified && f->source.size > w.largest)
+        if (is_missing(s, f) && f->source.size > w.largest)
             w.largest = f->source.size;
     }
     if (!measurements_read(measured, s->arena, &unread))

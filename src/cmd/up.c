@@ -10,7 +10,7 @@
 #include "cmd/human.h"
 #include "cmd/interrupt.h"
 #include "cmd/service_report.h"
-#include "cmd/stage.h"
+#include "cmd/stage_via.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -224,16 +224,6 @@ static bool look_at_bucket(struct up *u, struct err *e)
     return stage_look(s, &u->staged, e);
 }
 
-static uint64_t bytes_to_copy(const struct stage *s)
-{
-    uint64_t bytes = 0;
-    for (int i = 0; i < s->count; i++)
-        if (s->files[i].choice == CHOICE_TAKEN && !s->files[i].certified &&
-            !(s->files[i].encoded && s->pack_certified))
-            bytes += s->files[i].source.size;
-    return bytes;
-}
-
 /* --- telling --- */
 
 /* Bucket, stage and deploy all say something; with --json their words and the result part here. */
@@ -322,6 +312,9 @@ static bool copy(struct up *u, struct deploy_work *w, struct err *e)
     s->settings.service_account = copier.account;
     bool ok = stage_finish(s, u->staged, e);
     bool taken = deploy_cloud_copied(w, ok ? e : &later);
+    if (!ok && !taken)
+        fprintf(stderr, "whether its account may still write to gs://%s is not known: %s\n", u->bucket,
+                later.text);
     return ok && taken;
 }
 
@@ -349,7 +342,7 @@ static bool agree_and_make(struct up *u, struct deploy_work *w, struct err *e)
     char question[200];
     if (!look_at_model(u, e) || !look_at_bucket(u, e) || !deploy_cloud_plan(w, e))
         return false;
-    u->bytes_to_copy = u->staged ? 0 : bytes_to_copy(&u->stage);
+    u->bytes_to_copy = u->staged ? 0 : via_bytes(&u->stage);
     if (!choose_way(u, e))
         return false;
     print_parts(u);
